@@ -11,7 +11,8 @@ UV := uv==0.13.9
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
 RUN := .venv/bin/python -I workspace/isolation.py
 # Commands that work in an AWS account see all variables, but still use only the wheel's Node.js.
-CDK := $(RUN) --account node node_modules/aws-cdk/bin/cdk
+ACCOUNT := $(RUN) --account
+CDK := $(ACCOUNT) node node_modules/aws-cdk/bin/cdk
 # So does a replay of the rules of AWS at an endpoint.
 PARITY = $(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
 	python packages/cdk-rehearsal/tests/parity.py
@@ -32,7 +33,7 @@ demo: .build/host.stamp ## watch orders flow through the synthesized templates; 
 test: setup ## run all tests, offline; some of them: ARGS="tests/orders -k twice"
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-runtime: setup ## run the tests of handlers, API and flows on Lambda's version of Python, if it is available
+runtime: setup ## run the tests of handlers, API and flows on the classic bus and on Lambda's version of Python
 	@$(RUN) .ci/runtime $(ARGS)
 
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
@@ -82,6 +83,10 @@ deploy: setup ## deploy to the shell's AWS account: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
+redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"
+	$(named)
+	@$(ACCOUNT) python -m tools.redrive --stage $(STAGE) $(ARGS)
+
 destroy: setup ## remove a stage from the AWS account: STAGE=dev
 	$(named)
 	$(call asks,--force -f,deletes anything,Approve in advance,--force)
@@ -106,11 +111,17 @@ bootstrap: setup ## prepare an AWS account for the CDK, once per region
 faults: .build/host.stamp ## inject every fault on every edge: nothing may be lost or doubled; options: ARGS="--help"
 	@$(RUN) python -m tools.faults $(ARGS)
 
+migrate: .build/host.stamp ## move everything to the Custom Event Bus and back, while orders flow; options: ARGS="--help"
+	@$(RUN) python -m tools.migrate $(ARGS)
+
 mutate: setup ## mutation tests: weaken the templates, one property at a time; options: ARGS="--help"
 	@$(RUN) python -m tools.mutation $(ARGS)
 
 permissions: .build/host.stamp ## list which permissions the demo uses, and which it does not; options: ARGS="--help"
 	@$(RUN) python -m tools.permissions $(ARGS)
+
+cost: synth ## list what an idle stage costs in a month, at the prices of us-east-1: STAGE=dev ARGS="--free-tier"
+	@$(RUN) rehearse cost cdk.out/$(STAGE) $(ARGS)
 
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)

@@ -22,8 +22,9 @@ from stacks.shipping import Shipping
 from stacks.validation import validate
 
 app = cdk.App()
-environment = environment_named(app.node.try_get_context("stage"))
-target = Target(app.node.try_get_context("orderflow:target") or Target.LAMBDA)
+context = app.node.try_get_context
+environment = environment_named(context("stage"), bus=context("bus"))
+target = Target(context("orderflow:target") or Target.LAMBDA)
 
 
 def identity(context: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from lambdas.analytics import aggregate_sales, get_sales, record_activity
 from lambdas.analytics.settings import Settings
 from stacks.backbone import SOURCES
 from stacks.constructs.api import Api
+from stacks.constructs.bus import ONCE
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.event_stream import EventStream
 from stacks.constructs.platform import Platform
-from stacks.constructs.rule import ONCE
 from stacks.constructs.stream_consumer import StreamConsumer
 
 

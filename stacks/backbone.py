@@ -1,10 +1,9 @@
 """The backbone: event bus, archive, log, schemas, vault of personal data, API, alarm topic."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
-from aws_cdk import ArnFormat, CfnResource, Duration, Stack
-from aws_cdk import aws_events as events
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -12,9 +11,9 @@ from constructs import Construct
 
 from lambdas.eventing.event import Event
 from stacks.constructs.api import Api
+from stacks.constructs.buses import KINDS
 from stacks.constructs.customer_key import CustomerKey
 from stacks.constructs.event_log import EventLog
-from stacks.constructs.naming import generation_of
 from stacks.constructs.packaging import Target
 from stacks.constructs.platform import Platform
 from stacks.constructs.schema_registry import SchemaRegistry
@@ -49,26 +48,7 @@ class Backbone(Stack):
         if environment.alarm_email:
             alarm_topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
 
-        bus = events.EventBus(
-            self,
-            "Bus",
-            # A bus must have a name. In some stages this one outlives its stack, see below.
-            event_bus_name=f"orderflow-{environment.name}-{generation_of(self)}",
-            description="The shop's bus",
-        )
-        archive = bus.archive(
-            "Archive",
-            description="What can be replayed",
-            event_pattern=events.EventPattern(source=events.Match.prefix(SOURCES)),
-            retention=Duration.days(environment.archive_days),
-        )
-        # An archive can be replayed only to its own bus, so both are retained or neither.
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
-        for kept in (archive, bus):
-            cast(CfnResource, kept.node.default_child).apply_removal_policy(
-                environment.removal_policy
-            )
-
+        bus = KINDS[environment.bus](self, "Bus", environment=environment, prefix=SOURCES)
         self.platform = Platform(
             environment=environment,
             bus=bus,

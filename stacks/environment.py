@@ -1,8 +1,8 @@
 """The stages, and all differences between them."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
@@ -18,6 +18,12 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 
 PaymentProvider = Literal["stripe", "sandbox"]
 Carrier = Literal["easypost", "sandbox"]
+
+BusKind = Literal["classic", "custom", "migrating"]
+"""AWS's *Custom Event Bus - Classic*, with rules, or *Custom Event Bus*, with subscribers.
+
+A stage that moves from one to the other has both: docs/how-to/move-to-the-custom-bus.md.
+"""
 
 SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
@@ -45,12 +51,35 @@ class Supplier:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Migration:
+    """How far a stage has come from the classic bus to the Custom Event Bus.
+
+    Consumers have names such as `Shipping/RequestShipment`, and producers are contexts such as
+    `Shipping`. Whatever is not named here has not moved.
+    """
+
+    both: frozenset[str] = frozenset()
+    """Consumers to which both buses deliver."""
+    custom: frozenset[str] = frozenset()
+    """Consumers to which only the Custom Event Bus delivers, and producers that publish on it."""
+    finished: bool = False
+    """Whether all have moved for good. The classic bus has its archive, and no rules any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """The settings of a stage. Everything else is the same in all stages."""
 
     name: str
+    bus: BusKind = "custom"
+    """The kind of event bus. Nothing else depends on it, except how events are delivered again.
+
+    docs/decisions/0064-both-event-buses.md says when to choose which.
+    """
+    migration: Migration = Migration()
+    """What has moved, if `bus` is `"migrating"`."""
     archive_days: int
-    """How far back events can be replayed, in days."""
+    """How long the bus retains events, or its archive keeps them, so that they can be replayed."""
     log_retention: RetentionDays
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
@@ -194,10 +223,20 @@ PROD = Environment(
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
 
 
-def environment_named(name: str) -> Environment:
-    """Returns the stage called `name`. Raises ValueError that lists the stages."""
+def environment_named(name: str, *, bus: str | None = None) -> Environment:
+    """Returns the stage called `name`, if need be with another kind of bus.
+
+    Raises ValueError that lists the stages, or the kinds.
+    """
     try:
-        return _ENVIRONMENTS[name]
+        environment = _ENVIRONMENTS[name]
     except KeyError:
         known = ", ".join(_ENVIRONMENTS)
         raise ValueError(f"no stage {name!r}: choose one of {known} (-c stage=...)") from None
+    if bus is None:
+        return environment
+    for kind in get_args(BusKind):
+        if bus == kind:
+            return replace(environment, bus=kind)
+    known = ", ".join(get_args(BusKind))
+    raise ValueError(f"no kind of bus {bus!r}: choose one of {known} (-c bus=...)")

@@ -35,17 +35,6 @@ _HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
             )
         ],
     },
-    "Rules": {
-        "Deliveries": [("AWS/Events,EventBusName,RuleName", "Invocations", "Sum")],
-        "Given up or parked": [
-            ("AWS/Events,EventBusName,RuleName", "FailedInvocations", "Sum"),
-            ("AWS/Events,EventBusName,RuleName", "InvocationsSentToDlq", "Sum"),
-            ("AWS/Events,EventBusName,RuleName", "InvocationsFailedToBeSentToDlq", "Sum"),
-        ],
-        "From ingestion to delivery (ms)": [
-            ("AWS/Events,EventBusName,RuleName", "IngestionToInvocationSuccessLatency", "p99")
-        ],
-    },
     "Topics and schedules": {
         "Deliveries": [("AWS/SNS,TopicName", "NumberOfNotificationsDelivered", "Sum")],
         "Failed or parked": [
@@ -112,7 +101,9 @@ class Operations(Stack):
         self._show(dashboard, "Business", _business(platform))
         self._show(dashboard, "API", _api(api))
         api.deploy(self)
-        for headline, graphs in _HOPS.items():
+        (queues, *others) = _HOPS.items()
+        routes = (platform.bus.headline, platform.bus.graphs)
+        for headline, graphs in (queues, routes, *others):
             found = {
                 title: [_search(stage, *search) for search in searches]
                 for title, searches in graphs.items()

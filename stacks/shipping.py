@@ -14,6 +14,7 @@ from lambdas.shipping import (
 )
 from lambdas.shipping.settings import RequestSettings, Settings
 from stacks.constructs.api import Api
+from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
@@ -21,7 +22,6 @@ from stacks.constructs.partner import carrier as carrier_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
-from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS
 from stacks.constructs.signing_secret import SigningSecret
 
 _TIMEOUT = Duration.seconds(70)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 from stacks.constructs.packaging import (
     PackagingError,
@@ -22,6 +23,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
+from stacks.environment import BusKind
 from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
@@ -57,13 +59,15 @@ def synthesize(
     target: Target | str = Target.LAMBDA,
     validation: bool = True,
     app: Path = PROJECT / "app.py",
+    bus: str | None = None,
 ) -> Path:
     """Runs `app` for a stage and returns `outdir`, which then contains its cloud assembly.
 
     It replaces an older assembly there. `target` is where the handlers run: AWS Lambda or this
     machine. Without `validation`, the CDK does not check the templates, which takes most of the
     time, and does not record where constructs were created. cdk-nag always runs, unless `app` is
-    another script than `app.py` and leaves it out.
+    another script than `app.py` and leaves it out. `bus` is a kind of event bus in place of the
+    stage's own.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
@@ -74,7 +78,7 @@ def synthesize(
         **allowed(os.environ),
         **_QUIET,
         **({} if validation else _UNTRACED),
-        "CDK_CONTEXT_JSON": json.dumps(_context(stage, target)),
+        "CDK_CONTEXT_JSON": json.dumps(_context(stage, target, bus)),
         "CDK_OUTDIR": str(outdir.resolve()),
         "CDK_VALIDATION": str(validation).lower(),
         "JSII_NODE": node(),
@@ -93,7 +97,7 @@ def synthesize(
     return outdir
 
 
-def host_assembly(stage: str) -> Path:
+def host_assembly(stage: str, *, bus: str | None = None) -> Path:
     """Returns the current cloud assembly of a stage whose handlers run on this machine.
 
     It depends only on `SOURCES` and on this machine. The first call synthesizes it without
@@ -102,19 +106,21 @@ def host_assembly(stage: str) -> Path:
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
     prepare(Target.HOST)
-    directory = _host_directory(stage)
+    directory = _host_directory(stage, bus)
     if directory.is_dir():
         return directory
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=directory.parent) as scratch:
-        made = synthesize(stage, Path(scratch, stage), target=Target.HOST, validation=False)
-        if _host_directory(stage) == directory:
+        made = synthesize(
+            stage, Path(scratch, stage), target=Target.HOST, validation=False, bus=bus
+        )
+        if _host_directory(stage, bus) == directory:
             put_in_place(made, directory)
             return directory
     # A source was saved in the meantime, and the assembly may or may not include it.
-    return host_assembly(stage)
+    return host_assembly(stage, bus=bus)
 
 
-def _host_directory(stage: str) -> Path:
+def _host_directory(stage: str, bus: str | None) -> Path:
     files = [file for name in SOURCES for file in files_in(PROJECT / name)]
     digest = digest_of(
         *((file.relative_to(PROJECT).as_posix(), file.read_bytes()) for file in files),
@@ -122,15 +128,16 @@ def _host_directory(stage: str) -> Path:
         # The assembly contains absolute paths of packages.
         ("project", str(PROJECT).encode()),
     )
-    return PROJECT / ".build" / f"assembly-{stage}-{Target.HOST}-{digest}"
+    return PROJECT / ".build" / f"assembly-{stage}{f'-{bus}' if bus else ''}-{Target.HOST}-{digest}"
 
 
-def _context(stage: str, target: Target) -> dict[str, object]:
+def _context(stage: str, target: Target, bus: str | None) -> dict[str, object]:
     """Returns the context that the CDK command line would pass to the app."""
     settings = json.loads((PROJECT / "cdk.json").read_bytes())
     return {
         **settings["context"],
         "stage": stage,
+        **({"bus": bus} if bus else {}),
         "orderflow:target": target.value,
         # Nothing is uploaded from here, so packages in .build need no copy.
         "aws:cdk:disable-asset-staging": target is Target.HOST,
@@ -170,13 +177,18 @@ def main() -> None:
     parser.add_argument("--stage", action="append", required=True)
     parser.add_argument("--out", type=Path, default=PROJECT / "cdk.out")
     parser.add_argument("--target", default="lambda", choices=[target.value for target in Target])
+    parser.add_argument("--bus", choices=get_args(BusKind), help="a kind in place of the stage's")
     parser.add_argument("--no-validation", dest="validation", action="store_false")
     options = parser.parse_args()
 
     def run(stage: str) -> str:
         started = time.monotonic()
         outdir = synthesize(
-            stage, options.out / stage, target=options.target, validation=options.validation
+            stage,
+            options.out / stage,
+            target=options.target,
+            validation=options.validation,
+            bus=options.bus,
         )
         templates = len(list(outdir.glob("*.template.json")))
         return f"{stage}: {templates} templates in {outdir} ({time.monotonic() - started:.1f} s)"

@@ -17,6 +17,7 @@ from workspace.isolation import isolate
 isolate(os.environ)
 
 from cdk_rehearsal import Assembly  # noqa: E402
+from stacks.environment import BusKind  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 
@@ -55,6 +56,15 @@ FIRST = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds an option for the kind of event bus. `.ci/runtime` passes the one that is no default."""
+    parser.addoption(
+        "--bus",
+        choices=("classic", "custom"),
+        help="The kind of event bus. Default: the stage's own.",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Moves the slowest tests to the front."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
@@ -67,8 +77,15 @@ def shared_directory(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
     return base if worker_id == "master" else base.parent
 
 
+@pytest.fixture(scope="session")
+def bus_kind(request: pytest.FixtureRequest) -> BusKind | None:
+    """The kind of event bus in `assembly` and `templates`; None if it is the stage's own."""
+    kind: BusKind | None = request.config.getoption("--bus")
+    return kind
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
+def own_stage(request: pytest.FixtureRequest, worker_id: str, bus_kind: BusKind | None) -> None:
     """Lets the first two workers synthesize one stage each, if any test needs the templates.
 
     Otherwise both would start with the same stage, and one would wait for the other.
@@ -76,19 +93,34 @@ def own_stage(request: pytest.FixtureRequest, worker_id: str) -> None:
     stage = dict(zip(("gw0", "gw1"), STAGES, strict=True)).get(worker_id)
     asked = (getattr(item, "fixturenames", ()) for item in request.session.items)
     if stage and any("templates" in names for names in asked):
-        assembly_directory(stage, request.getfixturevalue("shared_directory"))
+        assembly_directory(stage, request.getfixturevalue("shared_directory"), bus=bus_kind)
 
 
 @pytest.fixture(scope="session")
-def assembly(shared_directory: Path) -> Path:
+def assembly(shared_directory: Path, bus_kind: BusKind | None) -> Path:
     """The directory of the cloud assembly of stage `dev`, with packages for this machine."""
-    return assembly_directory("dev", shared_directory)
+    return assembly_directory("dev", shared_directory, bus=bus_kind)
 
 
 @pytest.fixture(scope="session")
-def templates(shared_directory: Path) -> Mapping[str, Assembly]:
+def templates(shared_directory: Path, bus_kind: BusKind | None) -> Mapping[str, Assembly]:
     """The synthesized templates by stage."""
-    return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
+    return {
+        stage: Assembly(assembly_directory(stage, shared_directory, bus=bus_kind))
+        for stage in STAGES
+    }
+
+
+@pytest.fixture(scope="session")
+def classic(shared_directory: Path) -> Assembly:
+    """The synthesized templates of `prod` on the classic bus."""
+    return Assembly(assembly_directory("prod", shared_directory, bus="classic"))
+
+
+@pytest.fixture(scope="session")
+def custom(shared_directory: Path) -> Assembly:
+    """The synthesized templates of `prod` on the Custom Event Bus."""
+    return Assembly(assembly_directory("prod", shared_directory, bus="custom"))
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,11 @@ def events() -> "EventBridgeClient":
     return client("events")  # type: ignore[no-any-return]
 
 
+def events_v2() -> Any:
+    """Returns the client of EventBridge's Custom Event Bus."""
+    return client("eventbridgev2")
+
+
 def kinesis() -> "KinesisClient":
     """Returns the Kinesis Data Streams client."""
     return client("kinesis")  # type: ignore[no-any-return]

@@ -11,14 +11,19 @@ from lambdas.eventing.event import MAX_EVENT_BYTES
 from lambdas.eventing.settings import Settings
 
 if TYPE_CHECKING:
-    from mypy_boto3_events.type_defs import (
-        PutEventsRequestEntryTypeDef,
-        PutEventsResultEntryTypeDef,
-    )
+    from mypy_boto3_events.type_defs import PutEventsResultEntryTypeDef
 
 MAX_ENTRIES = 10
-"""Entries in one PutEvents request.
+"""Entries in one PutEvents request to a classic bus.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
+
+MAX_CUSTOM_ENTRIES = 100
+"""Entries in one PutEvents request to a Custom Event Bus.
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+
+MAX_ID_LENGTH = 128
+"""Characters in the id of an event group.
+https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_PutEvents.html"""
 
 _ENVELOPE_BYTES = 1024
 """Reserved bytes for the fields that PutEvents counts besides the detail."""
@@ -27,7 +32,8 @@ _ENVELOPE_BYTES = 1024
 class RelaySettings(Settings, frozen=True, kw_only=True):
     """The bus on which the relay publishes."""
 
-    event_bus_name: str
+    event_bus_arn: str
+    """The ARN of a classic bus or of a Custom Event Bus."""
 
 
 Record = dict[str, Any]
@@ -41,13 +47,37 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     """
     try:
         for batch in _batches(event["Records"]):
-            response = aws.events().put_events(Entries=[_entry(record) for record in batch])
+            response = _publish(batch)
             if response["FailedEntryCount"]:
                 return _failure(batch, response["Entries"])
             telemetry.count("PublishedEvents", len(batch))
         return {"batchItemFailures": []}
     finally:
         telemetry.flush()
+
+
+def _publish(batch: list[Record]) -> Any:
+    bus = _settings().event_bus_arn
+    if _is_custom():
+        ordered = [{**_entry(record), "SystemMetadata": _identity(record)} for record in batch]
+        return aws.events_v2().put_events(EventBusArn=bus, Entries=ordered)
+    entries: list[Any] = [{"EventBusName": bus, **_entry(record)} for record in batch]
+    return aws.events().put_events(Entries=entries)
+
+
+def _is_custom() -> bool:
+    return ":event-busv2/" in _settings().event_bus_arn
+
+
+def _identity(record: Record) -> dict[str, str]:
+    """Returns the group of an event, its aggregate, and the id that tells repetitions.
+
+    The same fact in several versions has one CloudEvents id, so the id is that of the outbox item.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-ordering.html
+    """
+    image = _image(record)
+    item = image["sk"]["S"].removeprefix("OUTBOX#")
+    return {"EventGroupId": image["pk"]["S"][:MAX_ID_LENGTH], "DeduplicationId": item}
 
 
 def _failure(
@@ -66,9 +96,10 @@ def _failure(
 def _batches(records: list[Record]) -> Iterator[list[Record]]:
     batch: list[Record] = []
     size = 0
+    most = MAX_CUSTOM_ENTRIES if records and _is_custom() else MAX_ENTRIES
     for record in records:
         record_size = len(_image(record)["detail"]["S"].encode()) + _ENVELOPE_BYTES
-        if batch and (len(batch) == MAX_ENTRIES or size + record_size > MAX_EVENT_BYTES):
+        if batch and (len(batch) == most or size + record_size > MAX_EVENT_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(record)
@@ -77,13 +108,14 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _entry(record: Record) -> "PutEventsRequestEntryTypeDef":
+def _entry(record: Record) -> dict[str, Any]:
+    """Returns an entry. It names its bus, so that a bridge to another bus knows its own events."""
     image = _image(record)
     return {
-        "EventBusName": _settings().event_bus_name,
         "Source": image["source"]["S"],
         "DetailType": image["detail_type"]["S"],
         "Detail": image["detail"]["S"],
+        "Resources": [_settings().event_bus_arn],
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jsii
 from aws_cdk import App, Aspects, IAspect, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_eventsv2 as eventsv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -21,7 +22,7 @@ from stacks.environment import Environment
 
 _USE = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:DescribeKey")
 
-VIA = ("dynamodb", "kinesis", "lambda", "s3", "secretsmanager", "sns", "sqs")
+VIA = ("dynamodb", "events", "kinesis", "lambda", "s3", "secretsmanager", "sns", "sqs")
 """Services that use the key on behalf of the caller, such as a handler's role.
 https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service"""
 
@@ -68,6 +69,8 @@ class CustomerKey(kms.Key):
                 ("kms:Decrypt", "kms:GenerateDataKey*"),
                 {"StringEquals": {"aws:SourceAccount": stack.account}},
             )
+        if environment.bus == "custom":
+            self._permit_the_bus()
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
         self._permit(
             "Logs",
@@ -79,6 +82,24 @@ class CustomerKey(kms.Key):
                         service="logs", resource="*"
                     )
                 }
+            },
+        )
+
+    def _permit_the_bus(self) -> None:
+        """Lets Custom Event Buses of this account encrypt and decrypt the events that they retain.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-encryption.html
+        """
+        stack = Stack.of(self)
+        buses = stack.format_arn(service="events", resource="event-busv2", resource_name="*")
+        self._permit(
+            "Bus",
+            iam.ServicePrincipal("events.amazonaws.com"),
+            _USE,
+            {
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {"aws:SourceArn": buses},
+                "StringLike": {"kms:EncryptionContext:aws:events:event-busv2:arn": buses},
             },
         )
 
@@ -121,6 +142,10 @@ class _Encryption:
                     "SSESpecification", {"SSEEnabled": True, "SSEType": "KMS"}
                 )
                 node.add_property_override("Replicas.0.SSESpecification.KMSMasterKeyId", key)
+            case eventsv2.CfnEventBus():
+                node.encryption_configuration = (
+                    eventsv2.CfnEventBus.EncryptionConfigurationProperty(kms_key_identifier=key)
+                )
             case kinesis.CfnStream():
                 node.stream_encryption = kinesis.CfnStream.StreamEncryptionProperty(
                     encryption_type="KMS", key_id=key

@@ -1,17 +1,14 @@
 """A data stream of events, with alarms on rejected records."""
 
-import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.platform import Platform
-from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule
 
 RETENTION_DAYS = 7
 """How long a record can be read: long enough to fetch records of a parked batch."""
@@ -60,66 +57,10 @@ class EventStream(kinesis.Stream):
         The partition key is the event's id: events spread over all shards, and duplicates are in
         the same shard.
         """
-        Rule(
-            self,
-            "Rule",
-            platform=platform,
-            pattern=pattern,
-            target=_StreamTarget(self, partition_key_path="$.detail.id", parking=parking),
-        )
+        platform.bus.to_stream(self, platform=platform, pattern=pattern, parking=parking)
 
     def allow_putting(self, grantee: iam.IGrantable) -> None:
         """Grants `grantee` putting records on the stream."""
         iam.Grant.add_to_principal(
             grantee=grantee, actions=["kinesis:PutRecords"], resource_arns=[self.stream_arn]
-        )
-
-
-@jsii.implements(events.IRuleTarget)
-class _StreamTarget:
-    """A stream as a rule's target.
-
-    The library's own target lets the bus list shards, and does not admit it to the dead-letter
-    queue.
-    """
-
-    def __init__(
-        self, stream: kinesis.Stream, *, partition_key_path: str, parking: sqs.IQueue
-    ) -> None:
-        self._stream = stream
-        self._partition_key_path = partition_key_path
-        self._parking = parking
-
-    def bind(
-        self,
-        rule: IRuleRef,
-        id: str | None = None,  # noqa: A002 - the interface's name
-    ) -> events.RuleTargetConfig:
-        """Returns the target's properties, and grants the rule its permissions."""
-        eventbridge = iam.ServicePrincipal("events.amazonaws.com")
-        role = iam.Role(self._stream, "RuleRole", assumed_by=eventbridge)
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["kinesis:PutRecord"], resources=[self._stream.stream_arn])
-        )
-        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
-        self._parking.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[eventbridge],
-                actions=["sqs:SendMessage"],
-                resources=[self._parking.queue_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": rule.rule_ref.rule_arn}},
-            )
-        )
-        return events.RuleTargetConfig(
-            arn=self._stream.stream_arn,
-            role=role,
-            kinesis_parameters=events.CfnRule.KinesisParametersProperty(
-                partition_key_path=self._partition_key_path
-            ),
-            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=self._parking.queue_arn),
-            retry_policy=events.CfnRule.RetryPolicyProperty(
-                maximum_event_age_in_seconds=DELIVERY_AGE.to_seconds(),
-                maximum_retry_attempts=DELIVERY_ATTEMPTS,
-            ),
         )

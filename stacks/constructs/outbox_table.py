@@ -65,7 +65,7 @@ class OutboxTable(ContextTable):
         self._published: set[type[Event]] = set()
         self._may_publish = iam.PolicyStatement(
             actions=["events:PutEvents"],
-            resources=[platform.bus.event_bus_arn],
+            resources=platform.bus.arns,
             conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
         )
         self._permit_published()
@@ -96,7 +96,7 @@ class OutboxTable(ContextTable):
             "Relay",
             platform=platform,
             handler=relay.handler,
-            settings=relay.RelaySettings(event_bus_name=platform.bus.event_bus_name),
+            settings=relay.RelaySettings(event_bus_arn=platform.bus.home_of(self)),
             timeout=Duration.seconds(30),
         )
         function.add_event_source(

@@ -34,6 +34,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 AWS_SERVICES = (
     "cognito-idp",
     "dynamodb",
+    "eventbridgev2",
     "events",
     "kinesis",
     "s3",

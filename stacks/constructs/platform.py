@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from aws_cdk.aws_events import IEventBus
 from aws_cdk.aws_kms import IKey
 from aws_cdk.aws_sns import ITopic
 
+from stacks.constructs.bus import Bus
 from stacks.constructs.packaging import Target
 from stacks.constructs.vault import Vault
 from stacks.environment import Environment
@@ -16,7 +16,7 @@ class Platform:
     """The stage, the event bus, the vault, the alarm topic, the target of packages, and the key."""
 
     environment: Environment
-    bus: IEventBus
+    bus: Bus
     vault: Vault
     alarm_topic: ITopic
     target: Target

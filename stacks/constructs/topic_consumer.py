@@ -1,9 +1,8 @@
-"""Fan-out: a topic that a rule of the bus feeds, and consumers with filters."""
+"""Fan-out: a topic that the bus feeds, and consumers with filters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -12,12 +11,9 @@ from constructs import Construct
 from lambdas.eventing.consumer import Consumer
 from lambdas.eventing.event import Event
 from stacks.constructs.alarm import watch_metrics
+from stacks.constructs.bus import pattern_of
 from stacks.constructs.platform import Platform
 from stacks.constructs.queue_consumer import QueueConsumer
-from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.rule import DELIVERY_AGE, DELIVERY_ATTEMPTS, Rule, pattern_of
-
-PAGE = "a-topic-cannot-deliver"
 
 _METRICS = {
     "NumberOfNotificationsFailed": "The topic could not deliver a message to a queue.",
@@ -28,11 +24,7 @@ _METRICS = {
 
 
 class EventTopic(Construct):
-    """A topic, and the rule that sends it the events of one class.
-
-    Events that the bus cannot deliver to the topic have their own dead-letter queue, because SQS
-    cannot redrive into a topic.
-    """
+    """A topic to which the bus sends the events of one class."""
 
     def __init__(
         self, scope: Construct, id_: str, *, platform: Platform, carries: type[Event]
@@ -47,23 +39,12 @@ class EventTopic(Construct):
             removal_policy=platform.environment.removal_policy,
         )
         self.topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=key)
-        Rule(
+        platform.bus.to_topic(
             self,
-            "Rule",
             platform=platform,
             pattern=pattern_of(carries.versions()),
-            # The library admits the bus to the topic and to its key, without naming the rule:
-            # EventBridge supports conditions in neither policy.
-            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
-            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-            target=targets.SnsTopic(
-                self.topic,
-                dead_letter_queue=DeadLetterQueue(
-                    self, "DeadLetters", platform=platform, page=PAGE
-                ),
-                max_event_age=DELIVERY_AGE,
-                retry_attempts=DELIVERY_ATTEMPTS,
-            ),
+            topic=self.topic,
+            key=key,
         )
         # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
         watch_metrics(
@@ -72,7 +53,7 @@ class EventTopic(Construct):
             platform=platform,
             namespace="AWS/SNS",
             dimensions={"TopicName": self.topic.topic_name},
-            page=PAGE,
+            page="a-topic-cannot-deliver",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly, Resource
+from tests.stacks.hops import Route, is_custom, route_at
 
 
 @pytest.fixture(params=["dev", "prod"])
@@ -26,38 +27,56 @@ def statements(shop: Assembly, type_: str, holder: Resource) -> list[dict[str, A
     ]
 
 
-def rule_target(shop: Assembly) -> tuple[Resource, dict[str, Any]]:
-    """The rule that feeds the stream, and its target."""
-    rule = shop.at("Analytics/Activity/Rule")
-    (target,) = rule.properties["Targets"]
-    return rule, target
+def role_on(shop: Assembly, route: Route) -> Resource:
+    """The role with which the bus delivers on a route."""
+    return shop.referred(route.resource.stack, route.properties["RoleArn"])
 
 
 def test_all_events_of_the_shop_go_to_the_stream_with_their_id_as_partition_key(
     shop: Assembly,
 ) -> None:
-    rule, target = rule_target(shop)
+    route = route_at(shop, "Analytics/Activity")
     # An event that is published in several versions is counted in its newest version.
-    assert rule.properties["EventPattern"] == {
+    assert route.pattern == {
         "source": [{"prefix": "orderflow."}],
         "detail": {"supersededby": [{"exists": False}]},
     }
-    assert shop.referred(rule.stack, target["Arn"]) == shop.at("Analytics/Activity")
-    assert target["KinesisParameters"] == {"PartitionKeyPath": "$.detail.id"}
-    assert not {"Input", "InputPath", "InputTransformer"} & set(target)
+    assert shop.referred(route.resource.stack, route.target) == shop.at("Analytics/Activity")
+    assert route.properties["KinesisParameters"] == (
+        {"PartitionKey": "{% $events.Data.detail.id %}"}
+        if is_custom(shop)
+        else {"PartitionKeyPath": "$.detail.id"}
+    )
+    assert not {"Input", "InputPath", "InputTransformer"} & set(route.properties)
+    assert "Transformer" not in route.resource.properties
 
 
 def test_the_bus_may_put_records_on_the_stream_and_nothing_else(shop: Assembly) -> None:
-    rule, target = rule_target(shop)
-    role = shop.referred(rule.stack, target["RoleArn"])
-    (statement,) = statements(shop, "AWS::IAM::Policy", role)
-    assert statement["Action"] == "kinesis:PutRecord"
-    assert shop.referred(rule.stack, statement["Resource"]) == shop.at("Analytics/Activity")
+    """Nor does a subscriber's role more than to park what it could not deliver."""
+    route = route_at(shop, "Analytics/Activity")
+    role = role_on(shop, route)
+    granted = [
+        *statements(shop, "AWS::IAM::Policy", role),
+        *(
+            statement
+            for inline in role.properties.get("Policies", ())
+            for statement in inline["PolicyDocument"]["Statement"]
+        ),
+    ]
+    found = {each["Action"]: shop.referred(role.stack, each["Resource"]).path for each in granted}
+    stream = "Analytics/Activity"
+    assert found == (
+        {"kinesis:PutRecords": stream, "sqs:SendMessage": f"{stream}/Subscriber/Undelivered"}
+        if is_custom(shop)
+        else {"kinesis:PutRecord": stream}
+    )
 
 
-def test_only_the_rule_may_send_to_the_dead_letter_queue(shop: Assembly) -> None:
-    rule, target = rule_target(shop)
-    queue = shop.referred(rule.stack, target["DeadLetterConfig"]["Arn"])
+def test_only_the_rule_may_send_to_the_dead_letter_queue(classic: Assembly) -> None:
+    """A subscriber sends as its role, which no queue has to admit."""
+    route = route_at(classic, "Analytics/Activity")
+    rule, shop = route.resource, classic
+    queue = shop.referred(rule.stack, route.properties["DeadLetterConfig"]["Arn"])
     found = statements(shop, "AWS::SQS::QueuePolicy", queue)
     (admitted,) = [statement for statement in found if statement["Effect"] == "Allow"]
     assert admitted["Principal"] == {"Service": "events.amazonaws.com"}

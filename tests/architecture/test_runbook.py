@@ -1,7 +1,6 @@
 """The runbook: each page names its alarms and its end, and finds resources that exist."""
 
 import re
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,13 +20,14 @@ EACH = pytest.mark.parametrize("page", SECTIONS)
 
 @EACH
 def test_each_page_names_exactly_the_alarms_that_lead_to_it(
-    templates: Mapping[str, Assembly], page: str
+    classic: Assembly, custom: Assembly, page: str
 ) -> None:
     (line,) = re.findall(r"^Alarms?: (.+)$", SECTIONS[page], re.MULTILINE)
     patterns = [name.replace("…", "*") for name in re.findall(r"`([^`]+)`", line)]
     alarms = [
         alarm.path
-        for alarm in templates["prod"].of_type("AWS::CloudWatch::Alarm")
+        for stage in (classic, custom)
+        for alarm in stage.of_type("AWS::CloudWatch::Alarm")
         if alarm.properties["AlarmDescription"].endswith(f"#{page}")
     ]
     for path in alarms:
@@ -49,8 +49,18 @@ def test_each_page_ends_with_a_command_that_prints_nothing_when_it_is_done(page:
     assert last.endswith(f"`firing {page}` prints nothing")
 
 
+def matches(shop: Assembly, context: str, query: str) -> list[str]:
+    """What a query of the AWS CLI finds among the resources of a stack."""
+    summaries = [
+        {"LogicalResourceId": name, "ResourceType": one["Type"], "PhysicalResourceId": name}
+        for name, one in shop.templates[context]["Resources"].items()
+    ]
+    found: list[str] = jmespath.search(query, {"StackResourceSummaries": summaries})
+    return found
+
+
 def test_each_resource_that_a_command_looks_up_is_one_of_the_templates(
-    templates: Mapping[str, Assembly], tmp_path: Path
+    classic: Assembly, custom: Assembly, tmp_path: Path
 ) -> None:
     commands = recorded(lay_out(tmp_path), "\n".join(blocks(PAGES["docs/runbook.md"])))
     parsed = [parse(command) for command in commands]
@@ -58,10 +68,6 @@ def test_each_resource_that_a_command_looks_up_is_one_of_the_templates(
     assert len(looked_up) > 20
     for each in looked_up:
         context = each.parameters["StackName"].removeprefix("orderflow-prod-").capitalize()
-        resources = templates["prod"].templates[context]["Resources"]
-        summaries = [
-            {"LogicalResourceId": name, "ResourceType": one["Type"], "PhysicalResourceId": name}
-            for name, one in resources.items()
-        ]
-        found = jmespath.search(each.options["--query"], {"StackResourceSummaries": summaries})
-        assert len(found) == 1, f"{context}: {each.options['--query']}: {found}"
+        found = {*matches(classic, context, query := each.options["--query"])}
+        found |= {*matches(custom, context, query)}
+        assert len(found) == 1, f"{context}: {query}: {found}"

@@ -62,7 +62,10 @@ def machine(tmp_path: Path) -> Machine:
 def set_up(machine: Machine, python: str, *, lambdas: bool = False) -> None:
     """Sets the project up with a version of Python; Lambda's version is 9.9."""
     answers = f"*install.py*check) exit {int(not lambdas)} ;; *PYTHON_VERSION*) echo 9.9"
-    machine.has(".venv/bin/python", f'case "$*" in {answers} ;; *) echo {python} ;; esac')
+    tests = '*pytest*) echo "$@"'
+    machine.has(
+        ".venv/bin/python", f'case "$*" in {answers} ;; {tests} ;; *) echo {python} ;; esac'
+    )
     if lambdas:
         machine.has(".build/runtime/bin/python", 'if [ "$1" = -m ]; then echo "$@"; fi')
 
@@ -84,23 +87,26 @@ def test_a_missing_python_is_an_error_that_says_where_the_script_looked(
     assert done.stderr == "no Python 9.9: none on the PATH has venv, and this is not Debian\n"
 
 
-def test_skipping_the_tests_on_the_runtimes_python_is_reported(
+def test_without_the_runtimes_python_the_tests_run_here_and_that_is_reported(
     machine: Machine,
 ) -> None:
     set_up(machine, "3.11")
     done = machine.run(".ci/runtime")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "SKIPPED: the tests on Lambda's Python 9.9\n"
+    skipped, tests, command = done.stdout.splitlines()
+    assert skipped == "SKIPPED: the tests on Lambda's Python 9.9. They run on Python 3.11"
+    assert tests == "Tests of the classic bus on Python 3.11"
+    assert "-m pytest" in command
     assert "no Python 9.9" in done.stderr
 
 
-def test_tests_do_not_run_twice_if_the_runtimes_python_is_installed(machine: Machine) -> None:
+def test_the_classic_bus_is_tested_here_if_this_is_the_runtimes_python(machine: Machine) -> None:
     set_up(machine, "9.9")
     done = machine.run(".ci/runtime")
-    assert (done.returncode, done.stdout) == (
-        0,
-        "Python 9.9, which Lambda has, runs all tests here\n",
-    )
+    assert done.returncode == 0, done.stderr
+    tests, command = done.stdout.splitlines()
+    assert tests == "Tests of the classic bus on Python 9.9"
+    assert "--bus classic" in command
 
 
 def test_deployed_code_is_tested_on_the_runtimes_python(machine: Machine) -> None:
@@ -109,6 +115,7 @@ def test_deployed_code_is_tested_on_the_runtimes_python(machine: Machine) -> Non
     assert done.returncode == 0, done.stderr
     command = done.stdout.splitlines()[-1].split()
     assert command[:2] == ["-m", "pytest"]
+    assert "--bus classic" in " ".join(command)
     assert command[-2:] == ["-k", "twice"]
     tests = {argument for argument in command if argument.startswith("tests/")}
     assert tests >= {"tests/api", "tests/flows", "tests/eventing"}

@@ -16,8 +16,10 @@ from tests.support.messages import CONTEXT, enveloped, failed
 class Bus:
     """A bus that records each request and rejects the entries in `refused`."""
 
+    arn = "arn:aws:events:eu-central-1:123456789012:event-bus/shop"
+
     def __init__(self) -> None:
-        self.requests: list[list[dict[str, str]]] = []
+        self.requests: list[list[dict[str, Any]]] = []
         self.refused: set[str] = set()
         self.refusals: list[set[str]] = []
         self.errors: list[Exception] = []
@@ -25,7 +27,7 @@ class Bus:
     @classmethod
     def in_place_of_the_bus(cls, cloud: Cloud) -> "Bus":
         """Replaces the bus to which the relay publishes."""
-        cloud.configure(relay.RelaySettings(event_bus_name="shop").as_environment())
+        cloud.configure(relay.RelaySettings(event_bus_arn=cls.arn).as_environment())
         bus = cls()
         cloud.monkeypatch.setattr(aws.events(), "put_events", bus.put_events)
         return bus
@@ -98,10 +100,11 @@ def test_an_outbox_item_becomes_an_entry_for_the_bus(bus: Bus, ledger: Table) ->
     assert bus.requests == [
         [
             {
-                "EventBusName": "shop",
+                "EventBusName": bus.arn,
                 "Source": "orderflow.sample",
                 "DetailType": "CoinCounted.v1",
                 "Detail": item["detail"],
+                "Resources": [bus.arn],
             }
         ]
     ]
@@ -205,5 +208,87 @@ def test_the_largest_event_that_can_be_committed_can_be_published(bus: Bus) -> N
 
 
 def test_without_a_bus_the_relay_names_the_missing_variable(cloud: Cloud) -> None:
-    with pytest.raises(RuntimeError, match="event_bus_name"):
+    with pytest.raises(RuntimeError, match="event_bus_arn"):
         publish(record(1))
+
+
+class CustomBus(Bus):
+    """A Custom Event Bus that records each request and rejects the entries in `refused`."""
+
+    arn = f"arn:aws:events:eu-central-1:123456789012:event-busv2/shop/{'a' * 25}"
+
+    @classmethod
+    def in_place_of_the_bus(cls, cloud: Cloud) -> "CustomBus":
+        """Replaces the bus to which the relay publishes."""
+        cloud.configure(relay.RelaySettings(event_bus_arn=cls.arn).as_environment())
+        bus = cls()
+        cloud.monkeypatch.setattr(aws.events_v2(), "put_events", bus.put_on_custom_bus)
+        return bus
+
+    def put_on_custom_bus(
+        self,
+        EventBusArn: str,  # noqa: N803
+        Entries: Sequence[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_PutEvents.html."""
+        assert EventBusArn == self.arn
+        assert 1 <= len(Entries) <= 100
+        self.requests.append(list(Entries))
+        self.refusals.append(set(self.refused))
+        results = [
+            {"ErrorCode": "INTERNAL", "ErrorMessage": "later"}
+            if entry["Detail"] in self.refused
+            else {"EventId": "e", "SuccessCode": "DEDUPLICATED"}
+            for entry in Entries
+        ]
+        failures = sum("ErrorCode" in result for result in results)
+        return {"FailedEntryCount": failures, "Entries": results}
+
+
+@pytest.fixture
+def custom_bus(cloud: Cloud) -> CustomBus:
+    return CustomBus.in_place_of_the_bus(cloud)
+
+
+def stored(number: int, **keys: str) -> dict[str, Any]:
+    """An insert in the stream with the keys of the outbox item."""
+    made = record(number)
+    keys = {"sk": f"OUTBOX#{number}", **keys}
+    made["dynamodb"]["NewImage"] |= {name: {"S": value} for name, value in keys.items()}
+    return made
+
+
+def test_a_custom_bus_gets_the_aggregate_as_group_and_the_item_as_identity(
+    custom_bus: CustomBus,
+) -> None:
+    assert publish(stored(1), stored(2, pk="PURSE#q", sk="OUTBOX#1#CoinCounted.v1")) == []
+    (request,) = custom_bus.requests
+    assert request[0] == {
+        "Source": "orderflow.sample",
+        "DetailType": "CoinCounted.v1",
+        "Detail": '"detail 1"',
+        "Resources": [custom_bus.arn],
+        "SystemMetadata": {"EventGroupId": "PURSE#p", "DeduplicationId": "1"},
+    }
+    # The same fact in another version has the same CloudEvents id, and is no repetition.
+    assert request[1]["SystemMetadata"] == {
+        "EventGroupId": "PURSE#q",
+        "DeduplicationId": "1#CoinCounted.v1",
+    }
+
+
+def test_a_custom_bus_takes_a_hundred_entries_in_a_request(custom_bus: CustomBus) -> None:
+    assert publish(*map(stored, range(1, 131))) == []
+    assert [len(request) for request in custom_bus.requests] == [100, 30]
+
+
+def test_a_duplicate_counts_as_published_and_a_rejection_is_reported(
+    custom_bus: CustomBus,
+) -> None:
+    custom_bus.refused = {'"detail 3"'}
+    assert publish(*map(stored, range(1, 6))) == ["3"]
+
+
+def test_the_id_of_a_group_is_not_longer_than_the_bus_allows(custom_bus: CustomBus) -> None:
+    assert publish(stored(1, pk="x" * 200)) == []
+    assert len(custom_bus.requests[0][0]["SystemMetadata"]["EventGroupId"]) == 128

@@ -9,6 +9,7 @@ import pytest
 from cdk_rehearsal import Rehearsal
 from tests.flows.scenario import Scenario
 from tests.flows.shop import Shop
+from tests.support.desk import aws_commands
 from tests.support.forks import in_a_fork
 
 
@@ -25,6 +26,13 @@ def shop(assembly: Path) -> Iterator[Shop]:
         scenario.visit()
         shop.assert_books_balance()
         yield shop
+
+
+@pytest.fixture(scope="package")
+def aws() -> Iterator[str]:
+    """The socket of the stand-in for the AWS CLI."""
+    with aws_commands() as socket:
+        yield socket
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

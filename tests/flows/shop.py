@@ -7,7 +7,7 @@ from lambdas.eventing.attributes import Item
 from tools.demo.audit import audit
 from tools.demo.customers import RETURN_REASON as REASON
 from tools.demo.evidence import PAYMENTS, PROVIDER, SHIPMENTS, STOCK, TABLES, Evidence
-from tools.faults.shop import BUS, PRICE, RehearsedShop
+from tools.faults.shop import PRICE, RehearsedShop
 
 __all__ = ["FOREVER", "PRICE", "REASON", "Broken", "Shop"]
 
@@ -109,15 +109,8 @@ class Shop(RehearsedShop):
 
     def tell_again(self) -> None:
         """Puts all events of the outboxes on the bus a second time."""
-        bus = self.rehearsal.client("events")
         for item in self.outbox():
-            entry = {
-                "EventBusName": self.rehearsal.physical_id(BUS),
-                "Source": item["source"],
-                "DetailType": item["detail_type"],
-                "Detail": item["detail"],
-            }
-            bus.put_events(Entries=[entry])
+            self.publish(source=item["source"], type_=item["detail_type"], detail=item["detail"])
         self.settle()
 
 

@@ -8,9 +8,10 @@ from cdk_rehearsal import FAULTS, permission_report, read_explanations
 from lambdas.inventory.stock_store import RECORDS
 from lambdas.returns.return_store import DECISIONS
 from tests.flows.scenario import Scenario, let_an_authorization_end
-from tests.flows.shop import Shop
+from tests.flows.shop import FOREVER, Shop
 from tests.flows.test_declarations import everything, put
 from tools.demo.supplier import BUCKET
+from tools.faults.shop import ROUTES
 from tools.permissions.__main__ import EXPLANATIONS
 
 STOCK, RETURNS = "Inventory/Stock/Table", "Returns/Returns/Table"
@@ -41,6 +42,19 @@ def everything_fails(shop: Shop) -> None:
     for path in ("Orders/SweepOrders", "Payments/SweepPayments"):
         rehearsal.faults.plan(FAULTS["gone"], target=f"{path}/Queue")
     shop.pass_time(hours=1)
+    the_bus_delivers_nothing(shop)
+
+
+def the_bus_delivers_nothing(shop: Shop) -> None:
+    """For a day, no route from the bus delivers an event of any type."""
+    for resource in shop.rehearsal.resources:
+        if resource.type in ROUTES:
+            shop.rehearsal.faults.plan(FAULTS["gone"], source=resource.path, times=FOREVER)
+    events = [item for item in shop.outbox() if "detail" in item]
+    for item in {item["detail_type"]: item for item in events}.values():
+        shop.publish(source=item["source"], type_=item["detail_type"], detail=item["detail"])
+    shop.pass_time(hours=25)
+    shop.rehearsal.faults.clear()
 
 
 def act_without_meaning(shop: Shop) -> None:

@@ -12,7 +12,6 @@ from cdk_rehearsal import Host, Request, Response
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.orders.events import OrderRejected, RejectionReason
 from tests.flows.shop import Shop
-from tools.faults.shop import BUS
 
 ON_TIME_S = 60.0
 """The longest delay of a call that is on time, in seconds from the event."""
@@ -48,13 +47,7 @@ class Calls:
             order_id=str(uuid4()), customer_id=customer, reason=RejectionReason.OUT_OF_STOCK
         )
         envelope = CloudEvent.wrap(event, Cause(correlation_id=event.order_id))
-        entry = {
-            "EventBusName": self.shop.rehearsal.physical_id(BUS),
-            "Source": envelope.source,
-            "DetailType": envelope.type,
-            "Detail": envelope.to_json(),
-        }
-        self.shop.rehearsal.client("events").put_events(Entries=[entry])
+        self.shop.publish(source=envelope.source, type_=envelope.type, detail=envelope.to_json())
         self.published[event.order_id] = time.time()
         return event.order_id
 

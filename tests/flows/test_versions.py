@@ -1,7 +1,6 @@
 """An event in two versions at once, through the whole application: it takes effect once."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 
 from lambdas.eventing.event import Event
 from lambdas.notifications.events import Channel
@@ -17,30 +16,7 @@ BOTH = ("OrderRejected.v1", "OrderRejected.v2")
 def put_on_bus(shop: Shop, *events: Event) -> None:
     """Publishes events as a deployment that knows one version of each."""
     for envelope in map(enveloped, events):
-        entry = {
-            "EventBusName": shop.rehearsal.physical_id("Backbone/Bus"),
-            "Source": envelope.source,
-            "DetailType": envelope.type,
-            "Detail": envelope.to_json(),
-        }
-        answer = shop.rehearsal.client("events").put_events(Entries=[entry])
-        assert answer["FailedEntryCount"] == 0
-
-
-def replay(shop: Shop, rule: str, name: str) -> None:
-    """Replays all archived events to a rule."""
-    now = datetime.now(UTC)
-    shop.rehearsal.client("events").start_replay(
-        ReplayName=name,
-        EventSourceArn=shop.rehearsal.resource("Backbone/Bus/Archive/Archive").attributes["Arn"],
-        EventStartTime=now - timedelta(days=1),
-        EventEndTime=now,
-        Destination={
-            "Arn": shop.rehearsal.resource("Backbone/Bus").attributes["Arn"],
-            "FilterArns": [shop.rehearsal.resource(rule).attributes["Arn"]],
-        },
-    )
-    shop.settle()
+        shop.publish(source=envelope.source, type_=envelope.type, detail=envelope.to_json())
 
 
 def refusals(shop: Shop) -> list[str]:
@@ -77,7 +53,7 @@ def test_a_rejection_in_two_versions_is_notified_and_counted_once(shop: Shop) ->
 
 
 def test_events_from_before_and_after_a_new_version_are_handled_together(shop: Shop) -> None:
-    """Some come from a dead-letter queue, some from the archive."""
+    """Some come from a dead-letter queue, some from a replay."""
     reported = refusals(shop)
     shop.prefer(Channel.EMAIL)
     ids = {"customer_id": "customer-1"}
@@ -96,7 +72,8 @@ def test_events_from_before_and_after_a_new_version_are_handled_together(shop: S
     assert refusals(shop) == once
     assert shop.parked() == {}
 
-    replay(shop, f"{ADDRESS_CUSTOMER}/Rule", "again")
+    shop.replay(ADDRESS_CUSTOMER)
+    shop.settle()
     assert refusals(shop) == once
 
 

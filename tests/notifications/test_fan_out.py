@@ -8,6 +8,7 @@ import pytest
 from cdk_rehearsal import Assembly, Resource
 from lambdas.notifications.events import Channel
 from tests.conftest import STAGES
+from tests.stacks.hops import route_at
 
 SENDERS = {
     Channel.EMAIL: "Notifications/SendEmail",
@@ -42,38 +43,70 @@ def statements(shop: Assembly, role: str) -> list[dict[str, Any]]:
 
 
 def test_notification_requests_reach_the_topic_unchanged(shop: Assembly) -> None:
-    rule = shop.at("Notifications/Requests/Rule")
-    assert rule.properties["EventPattern"] == {
+    route = route_at(shop, "Notifications/Requests")
+    assert route.pattern == {
         "source": ["orderflow.notifications"],
         "detail-type": ["NotificationRequested.v1"],
     }
-    (target,) = rule.properties["Targets"]
-    assert shop.referred(rule.stack, target["Arn"]).path == TOPIC
-    assert "InputTransformer" not in target
+    assert shop.referred(route.resource.stack, route.target).path == TOPIC
+    assert "InputTransformer" not in route.properties
+    assert "Transformer" not in route.resource.properties
 
 
-def test_the_topic_is_encrypted_with_a_key_that_rotates_and_admits_the_bus(shop: Assembly) -> None:
+def key_of_the_topic(shop: Assembly) -> Resource:
     topic = shop.at(TOPIC)
-    key = shop.referred(topic.stack, topic.properties["KmsMasterKeyId"])
-    assert key.properties["EnableKeyRotation"] is True
+    return shop.referred(topic.stack, topic.properties["KmsMasterKeyId"])
+
+
+def test_the_topic_is_encrypted_with_a_key_that_rotates(shop: Assembly) -> None:
+    assert key_of_the_topic(shop).properties["EnableKeyRotation"] is True
+
+
+def test_the_key_admits_a_classic_bus(classic: Assembly) -> None:
     (statement,) = [
         statement
-        for statement in key.properties["KeyPolicy"]["Statement"]
+        for statement in key_of_the_topic(classic).properties["KeyPolicy"]["Statement"]
         if statement["Principal"] == {"Service": "events.amazonaws.com"}
     ]
     assert {"kms:Decrypt", "kms:GenerateDataKey*"} <= set(statement["Action"])
     assert "Condition" not in statement, "EventBridge to an encrypted topic supports none"
 
 
-def test_only_the_bus_may_publish_and_only_with_tls(shop: Assembly) -> None:
+def test_a_custom_bus_publishes_with_a_role_that_may_use_the_key(custom: Assembly) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-sns.html."""
+    route = route_at(custom, "Notifications/Requests")
+    role = custom.referred(route.resource.stack, route.properties["RoleArn"])
+    (inline,) = role.properties["Policies"]
+    granted = {
+        custom.referred(role.stack, statement["Resource"]).path: statement["Action"]
+        for statement in inline["PolicyDocument"]["Statement"]
+    }
+    assert granted == {
+        TOPIC: "sns:Publish",
+        key_of_the_topic(custom).path: ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Notifications/Requests/Subscriber/Undelivered": "sqs:SendMessage",
+    }
+
+
+def statements_of_the_topic(shop: Assembly) -> list[dict[str, Any]]:
     (policy,) = [
         policy
         for policy in shop.of_type("AWS::SNS::TopicPolicy")
         if policy.path.startswith("Notifications/")
     ]
-    deny, allow = policy.properties["PolicyDocument"]["Statement"]
+    found: list[dict[str, Any]] = policy.properties["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_the_topic_admits_nobody_without_tls(shop: Assembly) -> None:
+    deny, *_ = statements_of_the_topic(shop)
     assert deny["Effect"] == "Deny"
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_topic_admits_no_service_but_a_classic_bus(classic: Assembly, custom: Assembly) -> None:
+    assert len(statements_of_the_topic(custom)) == 1, "a subscriber publishes as its role"
+    _, allow = statements_of_the_topic(classic)
     assert allow["Action"] == "sns:Publish"
     assert allow["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in allow, "EventBridge supports none in a topic's policy"

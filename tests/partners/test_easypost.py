@@ -109,7 +109,7 @@ def test_a_replay_after_thirty_days_buys_no_second_label(shop: Shop) -> None:
     shop.deliver(order_id)
     shop.settle()
     shop.pass_days(30)
-    shop.replay("Shipping/RequestShipment/Rule")
+    shop.replay("Shipping/RequestShipment")
     shop.settle()
     assert shop.status(order_id) == "delivered"
     assert_one_label(shop, order_id)

@@ -39,25 +39,23 @@ def test_the_same_shop_has_not_changed(templates: Mapping[str, Assembly]) -> Non
     assert (found.replacements, found.refusals, told(found)) == ([], [], [])
 
 
-def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(
-    templates: Mapping[str, Assembly],
-) -> None:
+def test_a_rules_pattern_is_told_by_the_events_it_gains_and_loses(classic: Assembly) -> None:
     def change(head: Assembly) -> None:
         rule = of(head, "Checkout/RunCheckout/Rule", "AWS::Events::Rule")
         rule["EventPattern"]["detail-type"] = ["OrderPlased.v1"]
 
-    assert told(shop(templates, change)) == [
+    assert told(shop({"prod": classic}, change)) == [
         "Edges: rule `Checkout/RunCheckout/Rule` also takes detail-type OrderPlased.v1, "
         "no longer takes detail-type OrderPlaced.v1, OrderPlaced.v2"
     ]
 
 
-def test_a_pattern_that_asks_for_less_is_told(templates: Mapping[str, Assembly]) -> None:
+def test_a_pattern_that_asks_for_less_is_told(classic: Assembly) -> None:
     def change(head: Assembly) -> None:
         rule = of(head, "Notifications/AddressCustomer/Rule", "AWS::Events::Rule")
         del rule["EventPattern"]["detail"]
 
-    assert told(shop(templates, change)) == [
+    assert told(shop({"prod": classic}, change)) == [
         "Edges: rule `Notifications/AddressCustomer/Rule` no longer asks for detail.supersededby"
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly, texts
-from tests.stacks.test_alarms import WATCHED
+from tests.stacks.test_alarms import watched
 
 RARE = {
     "InvocationsFailedToBeSentToDeadLetterCount",
@@ -17,8 +17,9 @@ RARE = {
 """Metrics with an alarm that are normally zero for years, and so are not on the dashboard."""
 
 
+BUSES = ("AWS::Events::EventBus", "AWS::EventsV2::EventBus")
 NAMED = {
-    "AWS::Events::EventBus": "Name",
+    **dict.fromkeys(BUSES, "Name"),
     "AWS::SQS::Queue": "QueueName",
     "AWS::Scheduler::ScheduleGroup": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
@@ -55,7 +56,9 @@ def named(shop: Assembly) -> list[list[str]]:
 def test_metrics_with_alarms_are_on_the_dashboard(shop: Assembly) -> None:
     found = set(re.findall(r"{(AWS/\w+),[^}]*} MetricName=\"([^\"]+)\"", " ".join(searches(shop))))
     found |= {(namespace, name) for namespace, name, *_ in named(shop)}
-    wanted = {(namespace, name) for namespace, name in WATCHED if namespace.startswith("AWS/")}
+    wanted = {
+        (namespace, name) for namespace, name in watched(shop) if namespace.startswith("AWS/")
+    }
     assert {name for _, name in wanted - found} == RARE
 
 
@@ -80,8 +83,8 @@ def test_explicit_names_begin_with_the_words_that_the_dashboard_searches_for(
     shop: Assembly, stage: str, type_: str, name: str
 ) -> None:
     """A search matches whole words. Generated names of queues begin with the stack's name."""
-    found = shop.of_type(type_)
-    assert found
+    found = shop.all_of(type_)
+    assert found or type_ in BUSES
     for each in found:
         if type_ != "AWS::SQS::Queue" or name in each.properties:
             assert texts(each.properties[name]).split("-")[:2] == ["orderflow", stage], each

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Stack
-from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 
 from cdk_rehearsal import Assembly, Resource, listed
@@ -14,6 +13,7 @@ from lambdas.inventory.stock_store import RECORDS
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
 from lambdas.returns.return_store import DECISIONS
+from stacks.constructs.classic_bus import ClassicBus
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
@@ -143,7 +143,7 @@ def platform() -> Platform:
     stack = Stack(App(), "Sample")
     return Platform(
         environment=DEV,
-        bus=events.EventBus(stack, "Bus"),
+        bus=ClassicBus(stack, "Bus", environment=DEV, prefix="orderflow."),
         vault=Vault(stack, "Vault", environment=DEV),
         alarm_topic=sns.Topic(stack, "Alarms"),
         target=Target.HOST,

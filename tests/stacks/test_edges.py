@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import edges, losses
-from tests.stacks.hops import queue_mappings, stream_mappings, subscriptions
+from tests.stacks.hops import is_custom, queue_mappings, routes, stream_mappings, subscriptions
 
 SOUGHT = re.compile(r"\.of_type\(((?:\s*\"[\w:]+\",?)+)\s*\)")
 """The types of resources that a test looks for."""
@@ -18,7 +18,7 @@ def test_no_edge_loses_messages_unnoticed(shop: Assembly) -> None:
 
 def test_each_resource_that_sends_asynchronously_has_its_edges(shop: Assembly) -> None:
     expected = {
-        "rule": sum(len(rule.properties["Targets"]) for rule in shop.of_type("AWS::Events::Rule")),
+        "subscriber" if is_custom(shop) else "rule": len([*routes(shop)]),
         "queue": len(queue_mappings(shop)),
         "stream": len(stream_mappings(shop)),
         "topic": len(subscriptions(shop)),
@@ -37,7 +37,7 @@ def test_the_application_uses_every_service(shop: Assembly) -> None:
     assert {
         "AWS::ApiGatewayV2::Api",
         "AWS::DynamoDB::GlobalTable",
-        "AWS::Events::EventBus",
+        "AWS::EventsV2::EventBus" if is_custom(shop) else "AWS::Events::EventBus",
         "AWS::Kinesis::Stream",
         "AWS::Lambda::Function",
         "AWS::S3::Bucket",
@@ -47,7 +47,9 @@ def test_the_application_uses_every_service(shop: Assembly) -> None:
     } <= {resource.type for resource in shop.resources}
 
 
-def test_no_test_looks_for_resources_of_a_type_that_the_templates_lack(shop: Assembly) -> None:
+def test_no_test_looks_for_resources_of_a_type_that_the_templates_lack(
+    classic: Assembly, custom: Assembly
+) -> None:
     """A loop over no resources would check nothing."""
     sought = {
         type_
@@ -56,7 +58,7 @@ def test_no_test_looks_for_resources_of_a_type_that_the_templates_lack(shop: Ass
         for type_ in re.findall(r"[\w:]+", types)
     }
     assert {"AWS::SQS::Queue", "AWS::KMS::Key"} <= sought
-    assert sought <= {resource.type for resource in shop.resources}
+    assert sought <= {each.type for shop in (classic, custom) for each in shop.resources}
 
 
 def test_each_schedule_group_has_an_edge(shop: Assembly) -> None:

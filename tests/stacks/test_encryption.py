@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
 
-from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource, texts
 from stacks.constructs.customer_key import SENDERS, VIA
 from stacks.constructs.packaging import Target
 from stacks.synthesis import SynthesisError, synthesize
@@ -19,6 +20,7 @@ from workspace.isolation import PROJECT
 
 _KEYS = {
     "AWS::DynamoDB::GlobalTable": ("Replicas", 0, "SSESpecification", "KMSMasterKeyId"),
+    "AWS::EventsV2::EventBus": ("EncryptionConfiguration", "KmsKeyIdentifier"),
     "AWS::Kinesis::Stream": ("StreamEncryption", "KeyId"),
     "AWS::Lambda::Function": ("KmsKeyArn",),
     "AWS::Logs::LogGroup": ("KmsKeyId",),
@@ -106,6 +108,26 @@ class TestKeyPolicy:
             if "aws:SourceAccount" in _equals(each)
         }
         assert senders == {f"{service}.amazonaws.com" for service in SENDERS}
+
+    def test_it_admits_a_custom_bus_of_this_account_alone(self, key: Resource) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-encryption.html."""
+        (bus,) = [each for each in _statements(key) if each.get("Sid") == "Bus"]
+        needed = ("Decrypt", "Encrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom")
+        for action in (*needed, "ReEncryptTo"):
+            assert any(fnmatchcase(f"kms:{action}", each) for each in bus["Action"]), action
+        assert bus["Principal"] == {"Service": "events.amazonaws.com"}
+        assert _equals(bus) == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        named = (
+            bus["Condition"]["ArnLike"]["aws:SourceArn"],
+            bus["Condition"]["StringLike"]["kms:EncryptionContext:aws:events:event-busv2:arn"],
+        )
+        assert all(texts(each).endswith(":event-busv2/*") for each in named)
+
+    def test_publishers_may_use_it_through_the_bus(self, key: Resource) -> None:
+        assert "events" in VIA
+        (through, _) = [each for each in _statements(key) if "kms:ViaService" in _equals(each)]
+        services = [texts(each) for each in _equals(through)["kms:ViaService"]]
+        assert any(each.startswith("events.") for each in services)
 
     def test_nobody_outside_the_account_may_use_the_key(self, key: Resource) -> None:
         for each in _statements(key):

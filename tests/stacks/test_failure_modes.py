@@ -26,11 +26,13 @@ def page_of(description: str) -> str:
     return description.rpartition("#")[2]
 
 
-def alarms(shop: Assembly) -> dict[str, str]:
-    """The page of each alarm by its path."""
+@pytest.fixture
+def alarms(shop: Assembly, classic: Assembly, custom: Assembly) -> dict[str, str]:
+    """The page of each alarm by its path, in the stage and on either kind of bus."""
     return {
         alarm.path: page_of(alarm.properties["AlarmDescription"])
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+        for each in (shop, classic, custom)
+        for alarm in each.of_type("AWS::CloudWatch::Alarm")
     }
 
 
@@ -53,9 +55,11 @@ def test_each_mode_has_all_fields(mode: dict[str, Any]) -> None:
 
 
 @EACH
-def test_each_mode_has_alarms_that_name_its_page(shop: Assembly, mode: dict[str, Any]) -> None:
+def test_each_mode_has_alarms_that_name_its_page(
+    alarms: dict[str, str], mode: dict[str, Any]
+) -> None:
     pages = {
-        pattern: {page for path, page in alarms(shop).items() if fnmatchcase(path, pattern)}
+        pattern: {page for path, page in alarms.items() if fnmatchcase(path, pattern)}
         for pattern in mode["alarms"]
     }
     assert all(pages.values()), pages
@@ -75,15 +79,15 @@ def test_each_mode_names_tests_and_faults_that_exist(mode: dict[str, Any]) -> No
     assert set(mode.get("faults", [])) <= KINDS.keys()
 
 
-def test_each_alarm_names_the_page_of_a_mode_that_lists_it(shop: Assembly) -> None:
+def test_each_alarm_names_the_page_of_a_mode_that_lists_it(alarms: dict[str, str]) -> None:
     listed = [(pattern, mode["page"]) for mode in MODES for pattern in mode["alarms"]]
     unlisted = [
         path
-        for path, page in alarms(shop).items()
+        for path, page in alarms.items()
         if not any(page == other and fnmatchcase(path, pattern) for pattern, other in listed)
     ]
     assert unlisted == []
 
 
-def test_the_pages_of_alarms_are_the_pages_of_modes(shop: Assembly) -> None:
-    assert set(alarms(shop).values()) == {mode["page"] for mode in MODES}
+def test_the_pages_of_alarms_are_the_pages_of_modes(alarms: dict[str, str]) -> None:
+    assert set(alarms.values()) == {mode["page"] for mode in MODES}

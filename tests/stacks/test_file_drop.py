@@ -166,9 +166,9 @@ def drop() -> tuple[dict[str, Any], dict[str, list[Any]]]:
     from dataclasses import replace
 
     from aws_cdk import App, Duration, Stack
-    from aws_cdk import aws_events as events
     from aws_cdk import aws_sns as sns
 
+    from stacks.constructs.classic_bus import ClassicBus
     from stacks.constructs.file_drop import FileDrop
     from stacks.constructs.packaging import Target
     from stacks.constructs.platform import Platform
@@ -184,7 +184,7 @@ def drop() -> tuple[dict[str, Any], dict[str, list[Any]]]:
     stack = Stack(app, "Shop")
     platform = Platform(
         environment=replace(DEV, suppliers=suppliers),
-        bus=events.EventBus(stack, "Bus"),
+        bus=ClassicBus(stack, "Bus", environment=DEV, prefix="orderflow."),
         alarm_topic=sns.Topic(stack, "Alarms"),
         vault=Vault(stack, "Vault", environment=DEV),
         target=Target.HOST,

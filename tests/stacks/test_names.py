@@ -34,6 +34,14 @@ SCOPES: Mapping[str, tuple[str, str]] = {
         REGION,
         "https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html",
     ),
+    "AWS::EventsV2::EventBus": (
+        REGION,
+        "https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_CreateEventBus.html",
+    ),
+    "AWS::EventsV2::Subscriber": (
+        REGION,
+        "https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_CreateSubscriber.html",
+    ),
     "AWS::Logs::LogGroup": (
         REGION,
         "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html",
@@ -151,8 +159,14 @@ def named(templates: Mapping[str, Assembly]) -> list[tuple[Place, Resource, str]
 Named = list[tuple[Place, Resource, str]]
 
 
-def test_the_scope_of_each_named_type_is_known(named: Named) -> None:
-    assert {resource.type for _, resource, name in named if not refers(name)} == SCOPES.keys()
+def test_the_scope_of_each_named_type_is_known(classic: Assembly, custom: Assembly) -> None:
+    types = {
+        resource.type
+        for shop in (classic, custom)
+        for resource, name in names(shop, PLACES[0])
+        if not refers(name)
+    }
+    assert types == SCOPES.keys()
 
 
 def test_names_are_unique_within_their_scope(named: Named) -> None:

@@ -7,7 +7,7 @@ from cdk_rehearsal.topology import SERVICE_PRINCIPALS, queue_statements, source_
 from tests.stacks.hops import (
     DAYS,
     alarms_of,
-    feeder_of,
+    edge_to,
     function_of,
     parking_queues,
     queue_mappings,
@@ -57,7 +57,7 @@ class TestAccess:
             assert denied, queue
 
     def test_each_consumers_queue_has_exactly_one_source(self, shop: Assembly) -> None:
-        """The source is a rule, a topic, a bucket, or the role of schedules."""
+        """The source is a rule, a topic, a bucket, or the role of a subscriber or of schedules."""
         fed = [sender.queue.path for sender in senders(shop) if not sender.parks]
         assert sorted(fed) == sorted(source_of(shop, m).path for m in queue_mappings(shop))
 
@@ -76,12 +76,20 @@ class TestAccess:
     def test_exactly_the_roles_that_send_to_a_queue_have_the_permission(
         self, shop: Assembly
     ) -> None:
-        granted = {
-            (shop.referred(policy.stack, role).path, shop.referred(policy.stack, queue).path)
+        documents = [
+            (shop.referred(policy.stack, role), policy.properties["PolicyDocument"])
             for policy in shop.of_type("AWS::IAM::Policy")
-            for statement in policy.properties["PolicyDocument"]["Statement"]
-            if "sqs:SendMessage" in listed(statement["Action"])
             for role in policy.properties["Roles"]
+        ] + [
+            (role, inline["PolicyDocument"])
+            for role in shop.of_type("AWS::IAM::Role")
+            for inline in role.properties.get("Policies", ())
+        ]
+        granted = {
+            (role.path, shop.referred(role.stack, queue).path)
+            for role, document in documents
+            for statement in document["Statement"]
+            if "sqs:SendMessage" in listed(statement["Action"])
             for queue in listed(statement["Resource"])
         }
         assert granted == {
@@ -100,7 +108,10 @@ class TestParking:
     def test_undeliverable_and_unreadable_messages_share_the_queues_dead_letter_queue(
         self, shop: Assembly
     ) -> None:
-        """So one redrive returns all messages for a consumer."""
+        """So one redrive returns all messages for a consumer.
+
+        S3 parks nothing. The records of a subscriber are no messages for the consumer.
+        """
         for mapping in queue_mappings(shop):
             queue = source_of(shop, mapping)
             parking = shop.referred(
@@ -108,10 +119,9 @@ class TestParking:
             )
             given = function_of(shop, mapping).properties["Environment"]["Variables"]
             assert shop.referred(queue.stack, given["DEAD_LETTER_QUEUE_URL"]) == parking
-            feeder = feeder_of(shop, queue)
-            if feeder.type != "AWS::S3::Bucket":  # S3 parks nothing
-                parks = [s.queue.path for s in senders(shop) if s.parks and s.resource == feeder]
-                assert parking.path in parks, queue
+            edge = edge_to(shop, queue)
+            if edge.kind not in {"bucket", "subscriber"}:
+                assert edge.parking == parking.path, queue
 
     def test_parked_messages_wait_for_14_days(self, shop: Assembly) -> None:
         for queue in parking_queues(shop):
@@ -174,7 +184,7 @@ class TestSchedules:
         published = {event for events in publishers().values() for event in events}
         scheduled = 0
         for mapping in queue_mappings(shop):
-            if feeder_of(shop, source_of(shop, mapping)).type != "AWS::IAM::Role":
+            if edge_to(shop, source_of(shop, mapping)).kind not in {"schedule", "scheduled"}:
                 continue
             (event,) = consumes(function_of(shop, mapping))
             assert event.source == f"orderflow.{mapping.stack.lower()}", mapping

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,9 @@ EMAIL = "Notifications/SendEmail/Queue/NotificationsRequestsTopicABDDC4BC"
 
 
 @pytest.fixture(scope="module")
-def pickled(templates: Mapping[str, Assembly]) -> bytes:
-    return pickle.dumps(templates["dev"])
+def pickled(classic: Assembly) -> bytes:
+    """Templates with rules: their patterns are easy to change. See also test_custom_bus.py."""
+    return pickle.dumps(classic)
 
 
 @pytest.fixture
@@ -446,3 +447,39 @@ class TestLoops:
         assert said(proof(scratch).loops()) == (
             "Backbone/EventLog/Rule: puts what it matches back onto Backbone/Bus"
         )
+
+
+@pytest.fixture
+def subscribed(custom: Assembly) -> Assembly:
+    """A copy of the templates that a test may break."""
+    found: Assembly = pickle.loads(pickle.dumps(custom))
+    return found
+
+
+def filter_of(shop: Assembly, path: str) -> dict[str, Any]:
+    """The mutable filter of a subscriber."""
+    properties = shop.at(path).properties
+    found: dict[str, Any] = properties["FilterConfiguration"]["Filters"][0]
+    return found
+
+
+def test_a_misspelt_event_in_the_filter_of_a_subscriber_is_found(subscribed: Assembly) -> None:
+    stated = filter_of(subscribed, "Checkout/RunCheckout/Subscriber")
+    stated["Pattern"] = stated["Pattern"].replace("OrderPlaced.v2", "OrderPlacd.v2")
+    assert (
+        "Checkout/RunCheckout/Subscriber: detail-type 'OrderPlacd.v2' is that of no event that "
+        "gets here; did you mean OrderPlaced.v2?"
+    ) in [str(finding) for finding in proof(subscribed).dead_patterns()]
+
+
+def test_a_filter_that_the_proof_cannot_read_is_an_error(subscribed: Assembly) -> None:
+    filter_of(subscribed, "Checkout/RunCheckout/Subscriber")["Scope"] = "METADATA"
+    with pytest.raises(NotImplementedError, match="filters on METADATA"):
+        proof(subscribed).findings()
+
+
+def test_a_relay_that_may_publish_on_no_bus_is_found(subscribed: Assembly) -> None:
+    policy = subscribed.at("Orders/Orders/RelayRole/DefaultPolicy").properties["PolicyDocument"]
+    policy["Statement"] = [s for s in policy["Statement"] if s["Action"] != "events:PutEvents"]
+    unwritten = [str(finding) for finding in proof(subscribed).unwritten()]
+    assert any("may write to no table with a relay to the bus" in each for each in unwritten)

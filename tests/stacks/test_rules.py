@@ -1,34 +1,41 @@
-"""Rules and topics: published events reach their consumers, the archive and the log."""
+"""Routes and topics: published events reach their consumers and the log, and are retained."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cdk_rehearsal import Assembly, Resource
+from cdk_rehearsal import Assembly, Resource, texts
+from cdk_rehearsal.topology import Edge
 from lambdas.eventing.event import Event
+from stacks.constructs.bus import LOGGED
 from stacks.schemas.events import RETIRED
 from tests.stacks.hops import (
     DAYS,
     HOURS,
     alarms_of,
-    feeder_of,
+    edge_to,
     function_of,
+    is_custom,
     parking_queues,
     queue_mappings,
+    retention_days,
+    route_at,
+    routes,
     source_of,
     subscriptions,
 )
 from tests.support.handlers import consumes, publishers
 
 
-def consumers(shop: Assembly) -> Iterator[tuple[Resource, Resource]]:
-    """Consumers of published events, each with the source of its queue."""
+def consumers(shop: Assembly) -> Iterator[tuple[Resource, Edge]]:
+    """Consumers of published events, each with the edge to its queue."""
     for mapping in queue_mappings(shop):
-        feeder = feeder_of(shop, source_of(shop, mapping))
-        if feeder.type in {"AWS::Events::Rule", "AWS::SNS::Topic"}:
-            yield function_of(shop, mapping), feeder
+        edge = edge_to(shop, source_of(shop, mapping))
+        if edge.kind in {"rule", "subscriber", "topic"}:
+            yield function_of(shop, mapping), edge
 
 
 def pattern_of(events: tuple[type[Event], ...]) -> dict[str, Any]:
@@ -47,10 +54,12 @@ def published() -> set[type[Event]]:
 
 
 class TestRouting:
-    def test_a_consumers_rule_matches_source_and_type_of_its_events(self, shop: Assembly) -> None:
-        for function, feeder in consumers(shop):
-            if feeder.type == "AWS::Events::Rule":
-                assert feeder.properties["EventPattern"] == pattern_of(consumes(function)), function
+    def test_a_consumers_route_matches_source_and_type_of_its_events(self, shop: Assembly) -> None:
+        patterns = {route.resource.path: route.pattern for route in routes(shop)}
+        direct = [(function, edge) for function, edge in consumers(shop) if edge.kind != "topic"]
+        assert direct
+        for function, edge in direct:
+            assert patterns[edge.source] == pattern_of(consumes(function)), function
 
     def test_a_subscribed_consumers_filter_matches_source_and_type_of_its_events(
         self, shop: Assembly
@@ -61,8 +70,8 @@ class TestRouting:
         }
         for mapping in queue_mappings(shop):
             queue = source_of(shop, mapping)
-            topic = feeder_of(shop, queue)
-            if topic.type != "AWS::SNS::Topic":
+            edge = edge_to(shop, queue)
+            if edge.kind != "topic":
                 continue
             wanted = pattern_of(consumes(function_of(shop, mapping)))
             subscription = unseen.pop(queue.path).properties
@@ -70,57 +79,65 @@ class TestRouting:
             assert wanted.items() <= subscription["FilterPolicy"].items(), mapping
             # Raw, so that a message has the format of the bus.
             assert subscription["RawMessageDelivery"] is True
-            (rule,) = [
-                rule
-                for rule in shop.of_type("AWS::Events::Rule")
-                for target in rule.properties["Targets"]
-                if shop.referred(rule.stack, target["Arn"]) == topic
+            (route,) = [
+                route
+                for route in routes(shop)
+                if shop.find(route.resource.stack, route.target) == shop.at(edge.source)
             ]
-            assert rule.properties["EventPattern"] == wanted
+            assert route.pattern == wanted
         assert not unseen
 
     def test_consumed_events_are_published_or_retired(self, shop: Assembly) -> None:
         for function, _ in consumers(shop):
             assert set(consumes(function)) <= published() | {*RETIRED.values()}, function
 
-    def test_rules_belong_to_the_shops_own_bus_and_are_enabled(self, shop: Assembly) -> None:
-        for rule in shop.of_type("AWS::Events::Rule"):
-            assert rule.properties.get("State", "ENABLED") == "ENABLED", rule
-            bus = shop.referred(rule.stack, rule.properties["EventBusName"])
-            assert bus.type == "AWS::Events::EventBus", rule
+    def test_routes_belong_to_the_shops_own_bus_and_are_active(self, shop: Assembly) -> None:
+        for route in routes(shop):
+            state = route.resource.properties.get("State", "ENABLED")
+            assert state in {"ENABLED", "RUNNING"}, route.resource
+            assert route.bus == shop.at("Backbone/Bus"), route.resource
 
 
 class TestDelivery:
     def test_each_target_is_retried_within_the_limits_of_the_bus(self, shop: Assembly) -> None:
-        for rule in shop.of_type("AWS::Events::Rule"):
-            for target in rule.properties["Targets"]:
-                retries = target["RetryPolicy"]
-                assert 0 < retries["MaximumRetryAttempts"] <= 185, rule
-                assert HOURS <= retries["MaximumEventAgeInSeconds"] <= DAYS, rule
+        for route in routes(shop):
+            assert 0 < route.attempts <= 185, route.resource
+            assert HOURS <= route.age_s <= DAYS, route.resource
 
     @pytest.mark.parametrize(
         "metric",
         ["FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"],
     )
-    def test_failed_deliveries_of_a_rule_have_alarms(self, shop: Assembly, metric: str) -> None:
+    def test_failed_deliveries_of_a_rule_have_alarms(self, classic: Assembly, metric: str) -> None:
         """Rules on a custom bus have metrics by bus and rule.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
         """
         watched = []
-        for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
+        for alarm in classic.of_type("AWS::CloudWatch::Alarm"):
             if alarm.properties.get("MetricName") != metric:
                 continue
             dimensions = {d["Name"]: d["Value"] for d in alarm.properties["Dimensions"]}
             assert dimensions.keys() == {"EventBusName", "RuleName"}
-            bus = shop.referred(alarm.stack, dimensions["EventBusName"])
+            bus = classic.referred(alarm.stack, dimensions["EventBusName"])
             assert bus.type == "AWS::Events::EventBus"
             index, split = dimensions["RuleName"]["Fn::Select"]
             separator, arn = split["Fn::Split"]
             # arn:aws:events:region:account:rule/bus/rule
             assert (index, separator, arn["Fn::GetAtt"][1]) == (2, "/", "Arn")
-            watched.append(shop.referred(alarm.stack, arn).path)
-        assert sorted(watched) == sorted(rule.path for rule in shop.of_type("AWS::Events::Rule"))
+            watched.append(classic.referred(alarm.stack, arn).path)
+        assert sorted(watched) == sorted(rule.path for rule in classic.of_type("AWS::Events::Rule"))
+
+    @pytest.mark.parametrize(
+        "metric", ["OnFailureDestinationDelivered", "OnFailureDestinationFailed", "EventsDropped"]
+    )
+    def test_failed_deliveries_of_a_subscriber_have_alarms(
+        self, custom: Assembly, metric: str
+    ) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-observability.html."""
+        subscribers = {each.path for each in custom.of_type("AWS::EventsV2::Subscriber")}
+        assert alarms_of(custom, metric, "Subscriber").keys() == subscribers
+        assert alarms_of(custom, metric, "EventBus").keys() == {"Backbone/Bus"}
 
     @pytest.mark.parametrize(
         "metric",
@@ -132,37 +149,41 @@ class TestDelivery:
     )
     def test_failed_deliveries_of_a_topic_have_alarms(self, shop: Assembly, metric: str) -> None:
         """https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html."""
-        topics = {feeder.path for _, feeder in consumers(shop) if feeder.type == "AWS::SNS::Topic"}
+        topics = {edge.source for _, edge in consumers(shop) if edge.kind == "topic"}
         assert topics
         assert alarms_of(shop, metric, "TopicName").keys() == topics
 
 
 class TestRecord:
-    def test_the_archive_keeps_every_event_of_the_shop(self, shop: Assembly) -> None:
-        (archive,) = shop.of_type("AWS::Events::Archive")
+    def test_the_archive_keeps_every_event_of_the_shop(self, classic: Assembly) -> None:
+        """A Custom Event Bus keeps every event by itself."""
+        (archive,) = classic.of_type("AWS::Events::Archive")
         ((pattern,),) = (archive.properties["EventPattern"]["source"],)
         assert all(event.source.startswith(pattern["prefix"]) for event in published())
 
     def test_every_event_is_logged_without_its_data(self, shop: Assembly) -> None:
-        (rule,) = [
-            rule
-            for rule in shop.of_type("AWS::Events::Rule")
-            if shop.referred(rule.stack, rule.properties["Targets"][0]["Arn"]).type
-            == "AWS::Logs::LogGroup"
-        ]
-        ((pattern,),) = (rule.properties["EventPattern"]["source"],)
+        route = route_at(shop, "Backbone/EventLog")
+        ((pattern,),) = (route.pattern["source"],)
         assert all(event.source.startswith(pattern["prefix"]) for event in published())
-        paths = rule.properties["Targets"][0]["InputTransformer"]["InputPathsMap"].values()
-        assert paths
-        assert not [
-            path for path in paths if path.startswith("$.detail.data") or path == "$.detail"
-        ]
+        if is_custom(shop):
+            expression = route.properties["UniversalTargetParameters"]["Input"]
+            logged = re.findall(r"\$e\.(\w+)", texts(expression))
+            assert not re.search(r"\$e\W*[,})]|\$events\.Data\W*[,})]", texts(expression))
+        else:
+            paths = route.properties["InputTransformer"]["InputPathsMap"]
+            assert paths.pop("received") == "$.time"
+            logged = [path.removeprefix("$.detail.") for path in paths.values()]
+        assert sorted(logged) == sorted(LOGGED)
+        assert "data" not in logged
 
-    def test_the_bus_may_write_only_its_log(self, shop: Assembly) -> None:
-        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html."""
-        (policy,) = shop.of_type("AWS::Logs::ResourcePolicy")
+    def test_a_classic_bus_may_write_only_its_log(self, classic: Assembly) -> None:
+        """A subscriber has a role: test_custom_bus.py.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        """
+        (policy,) = classic.of_type("AWS::Logs::ResourcePolicy")
         text = "".join(
-            part if isinstance(part, str) else shop.referred(policy.stack, part).path
+            part if isinstance(part, str) else classic.referred(policy.stack, part).path
             for part in policy.properties["PolicyDocument"]["Fn::Join"][1]
         )
         statements = {each["Action"]: each for each in json.loads(text)["Statement"]}
@@ -179,20 +200,14 @@ class TestRecord:
         For SQS, a redriven message is a new message:
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
         """
-        (archive,) = shop.of_type("AWS::Events::Archive")
-        tries_s = [
-            target["RetryPolicy"]["MaximumEventAgeInSeconds"]
-            for rule in shop.of_type("AWS::Events::Rule")
-            for target in rule.properties["Targets"]
-            if "RetryPolicy" in target
-        ]
+        tries_s = [route.age_s for route in routes(shop)]
         stays_s = [
             source_of(shop, mapping).properties["MessageRetentionPeriod"]
             + parking.properties["MessageRetentionPeriod"]
             for mapping in queue_mappings(shop)
             for parking in parking_queues(shop)
         ]
-        back = archive.properties["RetentionDays"] + (max(tries_s) + 2 * max(stays_s)) / DAYS
+        back = retention_days(shop) + (max(tries_s) + 2 * max(stays_s)) / DAYS
         days = [
             int(function.properties["Environment"]["Variables"]["INBOX_DAYS"])
             for function in shop.of_type("AWS::Lambda::Function")

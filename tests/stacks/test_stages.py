@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from cdk_rehearsal import Assembly, Resource, texts
+from tests.stacks.hops import is_custom
 from tests.support.documents import anchors
 from workspace.isolation import PROJECT
 
@@ -89,8 +90,6 @@ class TestData:
         "resource_type",
         [
             "AWS::Cognito::UserPool",
-            "AWS::Events::Archive",
-            "AWS::Events::EventBus",
             "AWS::KMS::Key",
             "AWS::Kinesis::Stream",
             "AWS::S3::Bucket",
@@ -106,6 +105,15 @@ class TestData:
             assert policies(resource) == (KEPT if environment(stage).keeps_data else DROPPED), (
                 resource
             )
+
+    def test_the_bus_and_what_it_retains_outlive_their_stack_only_in_prod(
+        self, shop: Assembly, stage: str
+    ) -> None:
+        buses = {"AWS::Events::Archive", "AWS::Events::EventBus", "AWS::EventsV2::EventBus"}
+        kept = [resource for resource in shop.resources if resource.type in buses]
+        assert len(kept) == (1 if is_custom(shop) else 2)
+        for resource in kept:
+            assert policies(resource) == (KEPT if environment(stage).keeps_data else DROPPED)
 
     def test_the_user_pool_has_deletion_protection_only_in_prod(
         self, shop: Assembly, stage: str

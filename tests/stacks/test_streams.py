@@ -109,7 +109,7 @@ class TestRelays:
         for stack, events in publishers().items():
             statement = granted[stack]
             assert statement["Action"] == "events:PutEvents"
-            assert shop.referred(stack, statement["Resource"]).type == "AWS::Events::EventBus"
+            assert shop.referred(stack, statement["Resource"]) == shop.at("Backbone/Bus")
             assert statement["Condition"] == {
                 "ForAllValues:StringEquals": {
                     "events:source": sorted({event.source for event in events}),

@@ -4,10 +4,16 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from stacks.environment import BusKind, environment_named
 from stacks.synthesis import host_assembly
 
 
-def assembly_directory(stage: str, shared: Path) -> Path:
-    """The assembly of a stage; processes that use the same `shared` wait for each other."""
-    with FileLock(shared / f"{stage}.lock"):
-        return host_assembly(stage)
+def assembly_directory(stage: str, shared: Path, *, bus: BusKind | None = None) -> Path:
+    """The assembly of a stage, if need be on another kind of bus than the stage's own.
+
+    Processes that use the same `shared` wait for each other.
+    """
+    # The stage's own kind is not named: `make demo` and others use the same assembly.
+    other = None if bus == environment_named(stage).bus else bus
+    with FileLock(shared / f"{stage}-{other}.lock"):
+        return host_assembly(stage, bus=other)

@@ -87,7 +87,7 @@ def _generated(schema: Schema) -> list[Message]:
 
 def form(filter_: Filter) -> Form:
     """The form of messages at a filter."""
-    if filter_.kind in {"rule", "archive"}:
+    if filter_.kind in {"rule", "subscriber", "archive"}:
         return Form((), dict)
     if filter_.kind == "subscription":
         # The bus passes no message attributes to a topic.

@@ -30,20 +30,23 @@ def recipes() -> Iterator[str]:
 
 def starts_of_tools() -> list[str]:
     """The lines of recipes that start Python or a tool."""
-    return [line for line in recipes() if re.search(r"\$\(RUN\)|\$\(CDK\)|\.venv/bin|python", line)]
+    return [
+        line for line in recipes() if re.search(r"\$\((RUN|ACCOUNT|CDK)\)|\.venv/bin|python", line)
+    ]
 
 
 @pytest.mark.parametrize("line", starts_of_tools())
 def test_each_recipe_starts_its_tools_through_the_isolation(line: str) -> None:
     if not any(known in line for known in UNISOLATED):
-        rest = re.sub(r"\$\((RUN|CDK)\) (\S+)", "", line)
+        rest = re.sub(r"\$\((RUN|ACCOUNT|CDK)\) (\S+)", "", line)
         assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
 
 
 def test_recipes_were_found() -> None:
     assert len(starts_of_tools()) > 20
     assert "RUN := .venv/bin/python -I workspace/isolation.py\n" in MAKEFILE
-    assert "CDK := $(RUN) --account node " in MAKEFILE
+    assert "ACCOUNT := $(RUN) --account\n" in MAKEFILE
+    assert "CDK := $(ACCOUNT) node " in MAKEFILE
     assert "PARITY = $(RUN) " in MAKEFILE
 
 

@@ -47,6 +47,16 @@ def _rule(properties: Properties, word: Callable[[Any], str]) -> Facts:
         yield "target", word(target["Arn"])
 
 
+def _custom_bus(properties: Properties, word: Callable[[Any], str]) -> Facts:
+    yield "retention", f"{properties['StorageConfiguration']['RetentionPeriodInDays']} d"
+
+
+def _subscriber(properties: Properties, word: Callable[[Any], str]) -> Facts:
+    for stated in properties["FilterConfiguration"]["Filters"]:
+        yield "pattern", stated["Pattern"]
+    yield "target", word(properties["InvokeConfiguration"]["TargetArn"])
+
+
 def _bucket(properties: Properties, word: Callable[[Any], str]) -> Facts:
     for each in properties.get("NotificationConfiguration", {}).get("QueueConfigurations", []):
         rules = each.get("Filter", {}).get("S3Key", {}).get("Rules", [])
@@ -110,6 +120,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Properties, Callable[[Any], str]], Fact
     "AWS::Events::Archive": ("archive", _archive),
     "AWS::Events::EventBus": ("event bus", _plain),
     "AWS::Events::Rule": ("rule", _rule),
+    "AWS::EventsV2::EventBus": ("event bus", _custom_bus),
+    "AWS::EventsV2::Subscriber": ("subscriber", _subscriber),
     "AWS::KMS::Key": ("key", _plain),
     "AWS::Kinesis::Stream": ("stream", _stream),
     "AWS::Logs::LogGroup": ("log", _log),

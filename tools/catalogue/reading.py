@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdk_rehearsal import Assembly, EventPattern, Resource
-from cdk_rehearsal.topology import edges, http_routes
+from cdk_rehearsal.topology import edges, filters, http_routes
 from lambdas.eventing.event import Event as EventClass
 from stacks.schemas.events import (
     DEFINED,
@@ -40,10 +40,11 @@ from tools.contracts.frozen import contract_of
 from workspace.isolation import PROJECT
 
 _STATISTICS = {"Sum": "sum", "Maximum": "maximum", "Average": "average"}
-_BUS = "AWS::Events::EventBus"
+_BUSES = {"AWS::Events::EventBus", "AWS::EventsV2::EventBus"}
 _LOG = "AWS::Logs::LogGroup"
 _KINDS = {
     "AWS::Events::Rule": "rule",
+    "AWS::EventsV2::Subscriber": "subscriber",
     "AWS::Kinesis::Stream": "stream",
     "AWS::Lambda::Function": "function",
     "AWS::Logs::LogGroup": "log",
@@ -130,9 +131,9 @@ class _Reader:
             meaning=meaning,
             condition=_condition(properties),
             failure=failure.rpartition("#")[2],
-            # A rule's alarm also names its bus, but it does not watch the bus.
+            # A rule's or subscriber's alarm also names its bus, but it does not watch the bus.
             watches=tuple(
-                path for path in watched if len(watched) == 1 or self._types[path] != _BUS
+                path for path in watched if len(watched) == 1 or self._types[path] not in _BUSES
             ),
         )
 
@@ -279,24 +280,26 @@ class _Reader:
                 yield function.path
 
     def _routed(self, event: type[EventClass]) -> Iterator[DeliveryPath]:
-        """Yields the paths over matching rules; rules that match everything are kept apart."""
+        """Yields the paths over matching routes; those that match everything are kept apart."""
         example = bus_example(event)
         # A replay may deliver an older version from before its successor existed.
         alone = {key: value for key, value in example["detail"].items() if key != "supersededby"}
         examples = (example, {**example, "detail": alone})
-        for rule in self._all("AWS::Events::Rule"):
-            pattern = rule.properties.get("EventPattern", {})
+        for route in filters(self._assembly):
+            if route.kind not in ("rule", "subscriber"):
+                continue
+            (pattern,) = route.patterns
             if not any(EventPattern(pattern).matches(each) for each in examples):
                 continue
             for edge in self._edges:
-                if edge.source != rule.path:
+                if edge.source != route.path:
                     continue
                 for steps in self._onward(edge.target):
-                    way = DeliveryPath(steps=(self._step(rule.path), *steps))
+                    way = DeliveryPath(steps=(self._step(route.path), *steps))
                     if "detail-type" in pattern:
                         yield way
                     else:
-                        self._everything[rule.path] = way
+                        self._everything[route.path] = way
 
     def _kept(self, event: type[EventClass]) -> Iterator[DeliveryPath]:
         """Yields the paths of an event that is not on the bus: scheduled, or put on a stream."""
@@ -322,6 +325,9 @@ class _Reader:
         ]
 
     def _onward(self, path: str) -> Iterator[tuple[PathStep, ...]]:
+        if path not in self._types:  # A universal target calls an API: it is no resource.
+            yield ()
+            return
         nexts = [
             edge.target
             for edge in self._edges

@@ -1,6 +1,7 @@
 """The carrier: accepts parcels, and sends signed callbacks about them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,8 +17,11 @@ from tools.demo.evidence import CARRIER, Evidence
 SECRET = "Shipping/CarrierSecret"
 KEY = "Shipping/EasyPostKey"
 _PATH = "/carrier/events"
-_TRIES = 5
+_TRIES = 12
 _PAUSE_S = 1.0
+"""A callback is repeated for half an hour; EasyPost repeats it for a day.
+https://www.easypost.com/if-the-customers-webhook-url-goes-down-how-does-easypost-respond"""
+_THROTTLED = 429
 
 
 class Ledger(Protocol):
@@ -191,14 +195,21 @@ class SimulatedCarrier:
                 return
             # A repeated callback has the same id.
             body = callback(parcel_id, tracking_id, kind, f"{tracking_id}-{kind}")
-            for attempt in range(_TRIES):
-                if send_callback(self.shop, body, self._secret).status < 400:
-                    break
-                self.shop.scheduler.sleep(_PAUSE_S * 2**attempt)
+            self._insist(body, self._secret, lambda status: status < 400)
 
     def _forge(self, order_id: str, parcel_id: str, tracking_id: str) -> None:
         body = callback(parcel_id, tracking_id, "delivered", f"forged-{tracking_id}")
-        status = send_callback(self.shop, body, "a guess").status
+        status = self._insist(body, "a guess", lambda status: status != _THROTTLED)
         self.forged += 1
         if status != 401:
             self.accepted_forgeries.append(f"forged callback about order {order_id}: {status}")
+
+    def _insist(self, body: str, secret: str, ends: Callable[[int], bool]) -> int:
+        """Sends a callback until its status ends it. Returns the last status."""
+        status = send_callback(self.shop, body, secret).status
+        for attempt in range(_TRIES - 1):
+            if ends(status):
+                break
+            self.shop.scheduler.sleep(_PAUSE_S * 2**attempt)
+            status = send_callback(self.shop, body, secret).status
+        return status

@@ -51,6 +51,9 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
     stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
+    bus: Annotated[
+        str | None, typer.Option(help="classic or custom. Default: the stage's kind of bus.")
+    ] = None,
     hold: Annotated[
         bool, typer.Option("--hold", help="Keep the endpoint open at the end, until Ctrl-C.")
     ] = False,
@@ -98,7 +101,7 @@ def demo(
             _say_next(console, shop, hold=hold, rate=rate if stay else None)
 
         with display.working(f"Synthesizing the templates of stage {stage}"):
-            assembly = host_assembly(stage)
+            assembly = host_assembly(stage, bus=bus)
         run = rehearse(
             assembly,
             _setup(supplies, visits, is_sample=orders is None),

@@ -73,6 +73,10 @@ def _archive(shop: Rehearsal, resource: Resource) -> Iterator[str]:
     yield from map(_text, backend.archives[resource.physical_id].events)
 
 
+def _retained(shop: Rehearsal, resource: Resource) -> Iterator[str]:
+    yield from map(_text, shop.retained_events(resource.path))
+
+
 def _log_group(shop: Rehearsal, resource: Resource) -> Iterator[str]:
     pages = shop.client("logs").get_paginator("filter_log_events")
     for page in pages.paginate(logGroupName=resource.physical_id):
@@ -117,6 +121,7 @@ _READERS = {
     "AWS::Cognito::UserPool": _user_pool,
     "AWS::DynamoDB::GlobalTable": _table,
     "AWS::Events::Archive": _archive,
+    "AWS::EventsV2::EventBus": _retained,
     "AWS::Kinesis::Stream": _stream,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::S3::Bucket": _bucket,

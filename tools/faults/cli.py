@@ -62,6 +62,9 @@ def faults(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
     stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
+    bus: Annotated[
+        str | None, typer.Option(help="classic or custom. Default: the stage's kind of bus.")
+    ] = None,
     assembly: Annotated[
         Path | None, typer.Option(help="A cloud assembly, instead of synthesizing one.")
     ] = None,
@@ -96,7 +99,10 @@ def faults(
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     try:
         _check_names(fault, sabotage)
-        with _assembly(console, assembly, stage, sabotage) as directory, open_shop(directory) as s:
+        with (
+            _assembly(console, assembly, stage, bus, sabotage) as directory,
+            open_shop(directory) as s,
+        ):
             at_once = jobs or os.cpu_count() or 1
             known = baselines(s, at_once=at_once)
             if mixed or steps:
@@ -202,13 +208,13 @@ def check_plan(wanted: Plan, edge: str | None) -> None:
 
 @contextmanager
 def _assembly(
-    console: Console, given: Path | None, stage: str, safeguard: str | None
+    console: Console, given: Path | None, stage: str, bus: str | None, safeguard: str | None
 ) -> Iterator[Path]:
     with TemporaryDirectory(prefix="orderflow-") as scratch:
         directory = given
         if directory is None:
             console.print(f"Synthesizing the templates of stage {stage} …", highlight=False)
-            directory = host_assembly(stage)
+            directory = host_assembly(stage, bus=bus)
         if safeguard is not None:
             directory = SAFEGUARDS[safeguard].remove(directory, Path(scratch, "weakened"))
         yield directory

@@ -92,7 +92,7 @@ def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
 
 
 def replay_after_a_month(shop: RehearsedShop, site: FaultSite) -> None:
-    """Replays all archived events to one rule, a month after the last one."""
+    """Delivers all retained events again to one consumer, a month after the last one."""
     wait_for_a_month(shop, site)
     replay(shop, site)
 
@@ -112,7 +112,7 @@ def forge(arrival: Arrival) -> Any:
 
 
 def replay(shop: RehearsedShop, site: FaultSite) -> None:
-    """Replays all archived events to one rule."""
+    """Delivers all retained events again to one consumer."""
     shop.replay(site.source)
     shop.settle()
 

@@ -38,6 +38,9 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
 CALLBACKS = frozenset({"Payments/TakeProviderEvent", "Shipping/TakeCarrierEvent"})
 """The functions of the routes whose callers sign their requests."""
 
+_ROUTES = ("rule", "subscriber")
+"""The kinds of sites at which a bus delivers."""
+
 _BEFORE_PARTNERS = (
     "Checkout/RunCheckout/",
     "Payments/CapturePayment/",
@@ -101,11 +104,11 @@ def _not_polled(site: FaultSite) -> str | None:
 
 
 def _no_rule(site: FaultSite) -> str | None:
-    return None if site.kind == "rule" else "only rules receive replays"
+    return None if site.kind in _ROUTES else "only rules and subscribers receive replays"
 
 
 def _no_rule_before_partners(site: FaultSite) -> str | None:
-    if site.kind == "rule" and not site.source.startswith(_BEFORE_PARTNERS):
+    if site.kind in _ROUTES and not site.source.startswith(_BEFORE_PARTNERS):
         return "the event leads to no call of the payment provider or the carrier"
     return _no_rule(site)
 
@@ -146,7 +149,13 @@ _ALL = (
     *_injected("sent-late", misfit=_no_callback, refused=True),
     injected(_FORGED, misfit=_no_callback, refused=True),
     *_injected("duplicate", "late", "overtaken", "refused", "unavailable", "gone"),
-    FaultKind("replayed", "the archive is replayed", injection.replay, _no_rule, later=True),
+    FaultKind(
+        "replayed",
+        "all retained events are delivered again",
+        injection.replay,
+        _no_rule,
+        later=True,
+    ),
     FaultKind(
         "month-later",
         "the archive is replayed after 30 days",

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from cdk_rehearsal import Resource
+from stacks.constructs.custom_bus import REDRIVE
 from tools.demo.evidence import scan
 from tools.demo.supplier import BUCKET
 from tools.faults.injection import POISON
@@ -72,12 +73,24 @@ class Recovery:
             self._rehearsal.queues.by_path(source.path).send(body)
         elif "RULE_ARN" in attributes:
             self._to_replay[self._rehearsal.path_of(attributes["RULE_ARN"])] = None
+        elif "SUBSCRIBER_ARN" in attributes:
+            self._to_replay[self._subscriber_of(attributes["SUBSCRIBER_ARN"])] = None
         elif "DDBStreamBatchInfo" in (report := json.loads(body)):
             self._to_publish[report["DDBStreamBatchInfo"]["streamArn"].split("/")[1]] = None
         elif "KinesisBatchInfo" in report:
             self._put_again(report["KinesisBatchInfo"])
         else:
             raise AssertionError(f"{path} has a message that the runbook does not name: {message}")
+
+    def _subscriber_of(self, arn: str) -> str:
+        """Returns the path of a subscriber, also if a temporary one stands for it."""
+        name = arn.split("/")[1].removesuffix(REDRIVE)
+        (path,) = (
+            resource.path
+            for resource in self._rehearsal.resources
+            if resource.type == "AWS::EventsV2::Subscriber" and resource.properties["Name"] == name
+        )
+        return path
 
     def _source_of(self, path: str) -> Resource | None:
         """Returns the queue that parks messages in a dead-letter queue, if one does."""

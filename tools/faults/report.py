@@ -100,8 +100,10 @@ def _order(result: CaseResult) -> tuple[bool, FaultSite]:
 def _short(site: FaultSite) -> str:
     if site.kind == "call":
         return f"{site.source.removesuffix('/Function')}: {site.operation} {site.target}"
-    if site.kind in ("queue", "stream", "rule"):
-        return f"{site.kind} {site.target if site.kind == 'rule' else site.source}"
+    if site.kind in ("queue", "stream"):
+        return f"{site.kind} {site.source}"
+    if site.kind in ("rule", "subscriber"):
+        return f"{site.kind} {site.target}"
     return f"{site.kind} {site.source} → {site.target}"
 
 

@@ -23,10 +23,13 @@ from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
+from tools.redrive.replay import Span, replay, retained
 
-__all__ = ["BUS", "PRICE", "RehearsedShop", "UnexpectedAnswer"]
+__all__ = ["BUS", "PRICE", "ROUTES", "RehearsedShop", "UnexpectedAnswer"]
 
 BUS = "Backbone/Bus"
+ROUTES = ("AWS::Events::Rule", "AWS::EventsV2::Subscriber")
+"""The types of resources that route events from a bus."""
 PRICE = 1250
 _PATIENCE_S = 20 * 86_400.0
 """Virtual seconds after which nothing is retried any more."""
@@ -350,9 +353,39 @@ class RehearsedShop(ShopState):
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
 
-    def replay(self, rule: str) -> None:
-        """Replays all archived events to one rule, by its path."""
-        events, now = self.rehearsal.client("events"), datetime.now(UTC)
+    @property
+    def is_custom(self) -> bool:
+        """Whether the bus is a Custom Event Bus."""
+        return ":event-busv2/" in self.rehearsal.physical_id(BUS)
+
+    def publish(self, *, source: str, type_: str, detail: str) -> None:
+        """Puts an event on the bus, beside the outboxes: it may be there already."""
+        entry = {"Source": source, "DetailType": type_, "Detail": detail}
+        bus = self.rehearsal.physical_id(BUS)
+        if self.is_custom:
+            custom = self.rehearsal.client("eventbridgev2")
+            answer = custom.put_events(EventBusArn=bus, Entries=[entry])
+        else:
+            classic = self.rehearsal.client("events")
+            answer = classic.put_events(Entries=[{"EventBusName": bus, **entry}])
+        if answer["FailedEntryCount"]:
+            raise UnexpectedAnswer(f"the bus refuses {entry}: {answer['Entries']}")
+
+    def replay(self, consumer: str) -> None:
+        """Delivers all retained events again by the rule or subscriber at a path, or below it."""
+        (rule,) = (
+            resource.path
+            for resource in self.rehearsal.resources
+            if resource.type in ROUTES and f"{resource.path}/".startswith(f"{consumer}/")
+        )
+        now = datetime.now(UTC)
+        if ":subscriber/" in (arn := self.rehearsal.physical_id(rule)):
+            bus = self.rehearsal.client("eventbridgev2")
+            all_time = Span(self._opened - timedelta(days=1), now + timedelta(minutes=1))
+            stated = bus.describe_subscriber(SubscriberArn=arn)
+            replay(bus, arn, retained(bus, stated["EventBusArn"], all_time))
+            return
+        events = self.rehearsal.client("events")
         (archive,) = (r for r in self.rehearsal.resources if r.type == "AWS::Events::Archive")
         rule_arn = self.rehearsal.resource(rule, "AWS::Events::Rule").attributes["Arn"]
         bus = self.rehearsal.resource(BUS).attributes["Arn"]
@@ -395,9 +428,14 @@ class RehearsedShop(ShopState):
         gather(self.rehearsal, evidence)
         # Last, because these requests take time, in which a schedule may fire.
         count_sales(evidence, self.sales())
-        for customer, values in evidence.erasure_requests.items():
-            if evidence.erasures.get(customer) == "completed":
-                evidence.traces += places_with(self.rehearsal, values)
+        erased = [
+            value
+            for customer, values in evidence.erasure_requests.items()
+            if evidence.erasures.get(customer) == "completed"
+            for value in values
+        ]
+        if erased:
+            evidence.traces += places_with(self.rehearsal, erased)
         return evidence
 
     def ask_on(

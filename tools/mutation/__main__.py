@@ -68,7 +68,9 @@ def _campaign(options: argparse.Namespace, console: Console) -> list[MutantResul
     if options.assemblies is None:
         console.print("Synthesizing both stages")
         templates = {stage: Assembly(host_assembly(stage)) for stage in STAGES}
+        classic = Assembly(host_assembly(STAGE, bus="classic"))
     else:
+        classic = None
         templates = {stage: Assembly(options.assemblies / stage) for stage in STAGES}
     operators = [each for each in OPERATORS if not options.only or options.only in each.name]
     chosen = list(mutants(templates[STAGE], operators, each=options.each))
@@ -76,7 +78,7 @@ def _campaign(options: argparse.Namespace, console: Console) -> list[MutantResul
         raise ValueError(f'no operator has "{options.only}" in its name: see operators.toml')
     with Progress(console=console) as progress:
         task = progress.add_task(f"{len(chosen)} mutants", total=len(chosen))
-        return run(templates, chosen, lambda _: progress.advance(task))
+        return run(templates, chosen, lambda _: progress.advance(task), classic=classic)
 
 
 def _show(console: Console, results: Sequence[MutantResult]) -> None:

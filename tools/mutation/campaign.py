@@ -44,9 +44,11 @@ _OPTIONS = (
     # It would collect all garbage several times at the end.
     *("-p", "no:unraisableexception"),
 )
-_WEAKENED = {"shop", "prod"}
+_WEAKENED = {"shop", "prod", "custom"}
 """Fixtures that return the weakened stage. A test that compares stages would kill any mutant."""
 _NEEDS_MORE = {"assembly", "cloud", "commits", "shared_directory"}
+_CLASSIC = "classic"
+"""A fixture that returns the stage on the classic bus, unchanged."""
 
 
 @dataclass
@@ -79,6 +81,7 @@ class _Campaign:
     templates: Mapping[str, Assembly]
     mutants: Sequence[Mutant]
     progress: Callable[[MutantResult], object]
+    classic: Assembly | None = None
     results: list[MutantResult] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     weakened: Assembly | None = None
@@ -87,7 +90,12 @@ class _Campaign:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keeps the tests that read only the templates of the stage."""
-        items[:] = [item for item in items if _looks_at_templates(item)]
+        items[:] = [
+            item
+            for item in items
+            if _looks_at_templates(item)
+            and (self.classic or _CLASSIC not in getattr(item, "fixturenames", ()))
+        ]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -135,8 +143,16 @@ def _fixtures(campaign: _Campaign) -> ModuleType:
     def shop(templates: Mapping[str, Assembly]) -> Assembly:
         return templates[STAGE]
 
+    @pytest.fixture
+    def custom(templates: Mapping[str, Assembly]) -> Assembly:
+        return templates[STAGE]
+
+    @pytest.fixture
+    def classic() -> Assembly | None:
+        return campaign.classic
+
     module = ModuleType("weakened_templates")
-    vars(module).update(templates=templates, stage=stage, shop=shop)
+    vars(module).update(templates=templates, stage=stage, shop=shop, custom=custom, classic=classic)
     return module
 
 
@@ -145,12 +161,16 @@ def run(
     mutants: Sequence[Mutant],
     progress: Callable[[MutantResult], object] = lambda _: None,
     tests: Sequence[str] = TESTS,
+    *,
+    classic: Assembly | None = None,
 ) -> list[MutantResult]:
-    """Runs the checks on each mutant of the weakened stage.
+    """Runs the checks on each mutant of the weakened stage, which is on the Custom Event Bus.
+
+    Without the stage on the `classic` bus, tests that compare the two do not run.
 
     Raises CampaignError if a test fails on the unchanged templates, or if there are no tests.
     """
-    campaign = _Campaign(templates, mutants, progress)
+    campaign = _Campaign(templates, mutants, progress, classic)
     output = io.StringIO()
     inner = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
     try:

@@ -54,6 +54,7 @@ _SERVICES = {
     "cognito-user-identity-pools": "Cognito",
     "event-ruler": "EventBridge",
     "eventbridge": "EventBridge",
+    "eventbridgev2": "EventBridge",
     "iam": "IAM",
     "kinesis": "Kinesis",
     "kms": "KMS",

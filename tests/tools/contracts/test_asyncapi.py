@@ -203,7 +203,7 @@ def test_every_received_message_is_sent(document: Document) -> None:
     received: set[str] = set()
     for operation in document["operations"].values():
         (sent if operation["action"] == "send" else received).update(names(operation))
-    # Retired events come only from a replay of the archive.
+    # Retired events come only from a replay.
     assert received - sent == {"S3EventNotification", *RETIRED}
 
 
@@ -224,3 +224,17 @@ def test_an_event_without_a_route_is_an_error(
     monkeypatch.setattr(f"tools.contracts.asyncapi.{where}", {"ReturnLost.v1": ReturnLost})
     with pytest.raises(Undocumented, match=reason):
         asyncapi(shop, "1")
+
+
+def test_only_what_feeds_a_channel_depends_on_the_kind_of_bus(
+    classic: Assembly, custom: Assembly
+) -> None:
+    documents = asyncapi(classic, "1.0.0"), asyncapi(custom, "1.0.0")
+    fed = [
+        [each for channel in document["channels"].values() for each in channel.pop("x-fed-by", [])]
+        for document in documents
+    ]
+    ours, others = map(json.dumps, documents)
+    assert ours.replace("/Rule", "/Subscriber") == others
+    assert len(fed[0]) == len(fed[1])
+    assert {each["kind"] for each in fed[1]} - {each["kind"] for each in fed[0]} == {"subscriber"}

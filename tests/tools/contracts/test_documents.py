@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from cdk_rehearsal import Assembly
+from tests.conftest import STAGES
+from tests.support.assemblies import assembly_directory
 from tools.contracts import acknowledgements, documents
 from tools.contracts.acknowledgements import FILE
 from tools.contracts.documents import DIRECTORY, DOCUMENTS, complaints, outdated
@@ -19,6 +21,18 @@ def test_documents_are_up_to_date_and_equal_for_all_stages(
     assert not broken, "\n".join(broken)
     old = outdated(templates[stage])
     assert not old, f"docs/{', docs/'.join(old)} out of date: run `make generated`"
+
+
+@pytest.fixture(scope="module")
+def templates(shared_directory: Path) -> dict[str, Assembly]:
+    """The documents are those of the stage's own kind of bus."""
+    return {stage: Assembly(assembly_directory(stage, shared_directory)) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def assembly(shared_directory: Path) -> Path:
+    """Stage `dev` on its own kind of bus."""
+    return assembly_directory("dev", shared_directory)
 
 
 def test_a_document_that_is_out_of_date_or_missing_is_named(

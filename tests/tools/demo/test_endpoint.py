@@ -72,7 +72,7 @@ def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
     held_each_time: list[bool] = []
     monkeypatch.setattr(cli, "show_endpoint", lambda *_, hold: held_each_time.append(hold))
     monkeypatch.setattr(cli, "show_summary", lambda *_: None)
-    monkeypatch.setattr(cli, "host_assembly", lambda *_: Path("assembly"))
+    monkeypatch.setattr(cli, "host_assembly", lambda *_, **__: Path("assembly"))
 
     def rehearse(*_: object, announce: object, conclude: object, **__: object) -> object:
         announce(None, "")  # type: ignore[operator]

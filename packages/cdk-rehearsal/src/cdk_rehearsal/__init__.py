@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         nodes,
         texts,
     )
+    from cdk_rehearsal.bills import IdleBill, idle_bill
     from cdk_rehearsal.checking import check
     from cdk_rehearsal.errors import (
         LoadingError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         read_explanations,
     )
     from cdk_rehearsal.policies import identity_allows
+    from cdk_rehearsal.price_lists import Price, prices
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.apis import HttpFront, HttpResponse
     from cdk_rehearsal.services.functions import InvocationResult
@@ -67,6 +69,7 @@ __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplat
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
 __all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"]
 __all__ += ["permission_report", "read_explanations"]
+__all__ += ["IdleBill", "Price", "idle_bill", "prices"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
@@ -78,6 +81,7 @@ _NAMES = {
         *("Assembly", "Properties", "Resource", "Stack", "Template"),
         *("listed", "named", "nodes", "texts"),
     ),
+    "bills": ("IdleBill", "idle_bill"),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
@@ -94,6 +98,7 @@ _NAMES = {
         *("Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"),
         *("permission_report", "read_explanations"),
     ),
+    "price_lists": ("Price", "prices"),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.apis": ("HttpFront", "HttpResponse"),

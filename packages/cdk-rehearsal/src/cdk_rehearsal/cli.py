@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal import Assembly, __version__, topology
+from cdk_rehearsal.bills import idle_bill
 from cdk_rehearsal.errors import RehearsalError, UnsupportedTemplateError
+from cdk_rehearsal.price_lists import prices
 from cdk_rehearsal.selection import environment, select
 
 if TYPE_CHECKING:
@@ -88,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help=f"list all of them, not only the worst {_MOST_LOSSES}"
     )
     command(review, "OLD", "NEW")
+    pricing = command(cost, "DIR")
+    pricing.add_argument("--region", default="us-east-1", help="whose prices count (us-east-1)")
+    pricing.add_argument(
+        "--free-tier", action="store_true", help="subtract what an account has for nothing"
+    )
     using = command(permissions, "DIR")
     using.add_argument(
         "scenario",
@@ -226,6 +233,25 @@ def review(options: argparse.Namespace) -> int:
     else:
         print(found.markdown(f"{options.old} → {options.new}", {}, ""), end="")
     return FINDINGS if any(found.blocking.values()) else 0
+
+
+def cost(options: argparse.Namespace) -> int:
+    """Lists what the resources cost in a month without use; exits with 1 if a price is missing."""
+    known = prices(options.region)
+    bills = [
+        idle_bill(Assembly(directory), known, free_tier=options.free_tier)
+        for directory in _applications(options)
+    ]
+    unpriced = sorted({each for bill in bills for each in bill.unpriced})
+    lines = [line for bill in bills for line in bill.lines if line.usd]
+    usd = sum(bill.usd for bill in bills)
+    if options.json:
+        _write_json([bill.as_json() for bill in bills])
+    else:
+        print(*(f"{line.usd:8.2f} USD  {line.items:4} {line.type}" for line in lines), sep="\n")
+        print(f"{usd:8.2f} USD  a month, idle, at the prices of {options.region}")
+        print("".join(f"no price is known for {each}\n" for each in unpriced), end="")
+    return FINDINGS if unpriced else 0
 
 
 def permissions(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,10 @@ class Core:
     rates: Rates
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
+    apis: dict[str, Callable[[Any, str, dict[str, Any]], dict[str, Any]]] = field(
+        default_factory=dict
+    )
+    """What answers the APIs that moto lacks, by boto3's name of the service."""
     _clients: dict[tuple[str, Principal | None], Any] = field(default_factory=dict)
 
     def client(self, service: str, principal: Principal | None = None) -> Any:

@@ -11,6 +11,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.alarms import Alarms
+from cdk_rehearsal.services.custom_bus import CustomBuses
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.event_bus import EventBus
 from cdk_rehearsal.services.event_source_mappings import EventSourceMappings
@@ -27,6 +28,7 @@ from cdk_rehearsal.services.s3 import Buckets
 from cdk_rehearsal.services.schedules import Schedules
 from cdk_rehearsal.services.sns import Topics
 from cdk_rehearsal.services.stacks import Stacks
+from cdk_rehearsal.services.step_functions.expressions import Expressions
 from cdk_rehearsal.services.step_functions.interpreter import StateMachines
 from cdk_rehearsal.services.step_functions.reports import Reports
 from cdk_rehearsal.services.streams import Streams
@@ -59,6 +61,11 @@ class Deployment:
         self.buckets = Buckets(core, self.lambdas, self.queues, self.topics, self.bus)
         self.schedules = Schedules(core, self.lambdas, self.queues)
         self.state_machines = StateMachines(core, self.lambdas, Reports(core, self.bus).add)
+        self.custom_buses = CustomBuses(
+            *(core, self.lambdas, self.queues, self.streams, self.topics, self.bus),
+            evaluate=Expressions(core.new_id, core.scheduler.random).evaluate,
+        )
+        self.bus.forward = self.custom_buses.take
         self.log_groups = LogGroups(core, lambda: self.functions)
         self.log_subscriptions = LogSubscriptions(
             core, self.lambdas, self.streams, self.log_groups.feed
@@ -120,6 +127,7 @@ class Deployment:
             self.stacks,
             self.streams,
             self.bus,
+            self.custom_buses,
             self.lambdas,
             self.topics,
             self.buckets,

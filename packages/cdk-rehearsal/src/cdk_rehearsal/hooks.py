@@ -37,6 +37,7 @@ _GC_THRESHOLDS = (50_000, 100, 100)
 _RESOURCE_PARAMETERS = {
     "cognito-idp": "UserPoolId",
     "dynamodb": "TableName",
+    "eventbridgev2": "EventBusArn",
     "lambda": "FunctionName",
     "s3": "Bucket",
     "scheduler": "GroupName",
@@ -102,7 +103,7 @@ class Hooks:
         self._undo.append(core.scheduler.clock.stop)
         self._make_repeatable()
         patches.set(time, "sleep", core.scheduler.sleep)
-        directly = moto_patches.call_directly(core.account, patches)
+        directly = self._answering(moto_patches.call_directly(core.account, patches))
         sys.meta_path.insert(0, self._finder)
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
         self._undo.append(moto_patches.install(core.scheduler))
@@ -142,6 +143,16 @@ class Hooks:
             return generator.randbytes(size)
 
         self._patches.set(os, "urandom", urandom)
+
+    def _answering(self, moto: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns what performs an API call: moto, or a service of the rehearsal."""
+        apis = self._core.apis
+
+        def perform(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            answer: Callable[..., Any] = apis.get(client.meta.service_model.service_name, moto)
+            return answer(client, operation, parameters)
+
+        return perform
 
     def _api_call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Returns what stands for each API call of each client: it takes time and is recorded."""

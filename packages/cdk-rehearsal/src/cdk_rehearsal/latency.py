@@ -22,7 +22,11 @@ class Latency:
     """From the change of an object to its notification."""
     cold_start_s: Span = (0.2, 0.6)
     event_bus_s: Span = (0.02, 0.12)
-    """From PutEvents to a rule's target."""
+    """From PutEvents to a rule's or a subscriber's target."""
+    replay_s: Span = (1.0, 30.0)
+    """From the creation of a subscriber that reads the past to its first event. AWS says only that
+    there is such a delay:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-replay.html"""
     web_s: Span = (0.02, 0.2)
     """The connection to a host outside AWS."""
     log_subscription_s: Span = (1.0, 10.0)
@@ -49,6 +53,7 @@ NONE = Latency(
     bucket_s=(0, 0),
     cold_start_s=(0, 0),
     event_bus_s=(0, 0),
+    replay_s=(0, 0),
     web_s=(0, 0),
     log_subscription_s=(0, 0),
     queue_poll_s=(0, 0),

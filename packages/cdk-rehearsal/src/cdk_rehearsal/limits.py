@@ -18,7 +18,16 @@ from cdk_rehearsal.errors import RehearsalError
 
 Period = Literal["second", "10 seconds", "day"]
 Unit = Literal[
-    "attempts", "bytes", "characters", "hours", "items", "MB", "milliseconds", "minutes", "seconds"
+    "attempts",
+    "bytes",
+    "characters",
+    "days",
+    "hours",
+    "items",
+    "MB",
+    "milliseconds",
+    "minutes",
+    "seconds",
 ]
 
 _COUNT = re.compile(r"(?P<type>\S+)(?: with (?P<present>\S+))?(?: per (?P<per>\S+))?")

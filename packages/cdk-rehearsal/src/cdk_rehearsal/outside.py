@@ -24,6 +24,7 @@ _NAMING: Mapping[str, tuple[str, ...]] = {
     "AWS::ApiGatewayV2::Authorizer": ("AuthorizerUri",),
     "AWS::ApiGatewayV2::Integration": ("IntegrationUri",),
     "AWS::Events::Rule": ("EventBusName", "Targets"),
+    "AWS::EventsV2::Subscriber": ("InvokeConfiguration", "OnFailureConfiguration"),
     "AWS::Lambda::EventInvokeConfig": ("DestinationConfig",),
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName", "DestinationConfig"),
     "AWS::Lambda::Function": ("DeadLetterConfig",),

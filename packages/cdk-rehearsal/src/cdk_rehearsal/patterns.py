@@ -59,6 +59,8 @@ class Dialect:
     """Operators that it refuses; with a slash, one inside of another."""
     empty_exists: bool = True
     """Whether ``exists`` takes null and the empty text for a value."""
+    instead: str = ""
+    """What to use instead of an operator that it does not support, after a colon."""
 
 
 EVENTBRIDGE = Dialect(service="EventBridge")
@@ -293,8 +295,9 @@ def _check_operators(dialect: Dialect, where: str, rule: Mapping[str, Any]) -> N
     for name, operand in rule.items():
         nested = [f"{name}/{inner}" for inner in operand] if isinstance(operand, Mapping) else []
         if refused := dialect.without.intersection([name, *nested]):
+            operator = min(refused).replace("/", " with ")
             raise PatternError(
-                f"{where}: {dialect.service} does not support {min(refused).replace('/', ' with ')}"
+                f"{where}: {dialect.service} does not support {operator}{dialect.instead}"
             )
 
 

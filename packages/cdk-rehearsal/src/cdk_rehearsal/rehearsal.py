@@ -96,7 +96,7 @@ class Rehearsal:
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
         self.meter = Meter(self.clock.now, on_record)
         self.faults = Faults(
-            lambda path: any(r.path == path for r in self.resources),
+            self._is_site,
             lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
             self.scheduler.random,
         )
@@ -306,6 +306,15 @@ class Rehearsal:
         in a dead-letter queue the path of its ``source``, empty if a service sent it there.
         """
         return self.queues.by_path(path).peek()
+
+    def _is_site(self, path: str) -> bool:
+        """Whether there is a resource at a path, or a subscriber with this universal target."""
+        universal = self._deployment.custom_buses.subscribers.targets
+        return any(resource.path == path for resource in self.resources) or path in universal
+
+    def retained_events(self, path: str) -> list[Any]:
+        """Returns the payloads of the events that a Custom Event Bus retains, oldest first."""
+        return self._deployment.custom_buses.retained(self.physical_id(path))
 
     @property
     def sent_sms(self) -> list[Sms]:

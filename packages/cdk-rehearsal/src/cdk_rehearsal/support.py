@@ -24,6 +24,7 @@ from cdk_rehearsal.services import (
     schedules,
     service_calls,
     sns,
+    subscriber_targets,
 )
 
 _HEAD = """\
@@ -146,6 +147,7 @@ def _integrations() -> Iterator[str]:
     yield "|---|---|"
     rows: Mapping[str, Iterable[str]] = {
         "rule (pattern or schedule)": events.TARGET_SERVICES,
+        "subscriber of a Custom Event Bus": subscriber_targets.TARGETS,
         "EventBridge Scheduler": schedules.ACTIONS,
         "event source mapping": event_source_mappings.SOURCES,
         "pipe: sources": pipes.SOURCES,

@@ -240,6 +240,33 @@ class TestEdgesAndLosses:
             assert done.stderr == "set()\n"
 
 
+class TestCost:
+    def test_an_idle_application_is_priced(self, template: Cloud) -> None:
+        template.add("Alarm", "AWS::CloudWatch::Alarm", MetricName="Errors", Period=60)
+        template.add("Key", "AWS::KMS::Key")
+        directory = template.write()
+        done = rehearse("cost", directory)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "    1.00 USD     1 AWS::KMS::Key",
+            "    0.10 USD     1 AWS::CloudWatch::Alarm",
+            "    1.10 USD  a month, idle, at the prices of us-east-1",
+        ]
+        (bill,) = read("cost", directory, "--free-tier")
+        assert (bill["usd"], bill["unpriced"]) == (1.0, [])
+
+    def test_a_missing_price_exits_with_1(self, template: Cloud) -> None:
+        template.add("Gateway", "AWS::EC2::NatGateway")
+        done = rehearse("cost", template.write())
+        assert done.returncode == 1
+        assert "no price is known for AWS::EC2::NatGateway" in done.stdout
+
+    def test_a_region_without_prices_exits_with_2(self, template: Cloud) -> None:
+        done = rehearse("cost", template.write(), "--region", "mars-1")
+        assert done.returncode == 2
+        assert "there are no prices of 'mars-1'" in done.stderr
+
+
 class TestReview:
     def test_the_same_application_has_no_changes(self, greenhouse: Path) -> None:
         found = read("review", greenhouse, greenhouse)

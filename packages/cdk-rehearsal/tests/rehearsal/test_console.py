@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cdk_rehearsal import Rehearsal, RehearsalError, forked
+from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
 from cdk_rehearsal.console import Action, Console
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
@@ -190,6 +190,22 @@ class TestMap:
         ends = [found.nodes[place].path for place in (link.source, link.target)]
         assert ends == ["Shop/Bus", "Shop/Orders"]
         assert link.site == ("Shop/Placed", "Shop/Orders")
+
+    def test_an_edge_of_a_subscriber_begins_at_its_bus(self, template: Cloud) -> None:
+        template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+        template.queue("Orders")
+        template.role("Role")
+        template.add(
+            "Placed",
+            "AWS::EventsV2::Subscriber",
+            EventBusArn=arn("Bus", "EventBusArn"),
+            InvokeConfiguration={"TargetArn": arn("Orders"), "RoleArn": arn("Role")},
+        )
+        found = map_of(Assembly(template.write()))
+
+        (link,) = found.links
+        ends = [found.nodes[place].path for place in (link.source, link.target)]
+        assert ends == ["Shop/Bus", "Shop/Orders"]
 
     def test_a_circle_is_one_chain(self, template: Cloud, rehearse: Rehearse) -> None:
         template.queue("A")

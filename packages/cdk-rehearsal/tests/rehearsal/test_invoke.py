@@ -191,6 +191,47 @@ def test_a_warm_environment_keeps_its_modules_and_another_function_has_its_own(
         ]
 
 
+VARIABLE = """
+    import os, time
+    def handler(event, context):
+        seen = os.environ["GREETING"]
+        time.sleep(event.get("seconds", 0))
+        return [seen, "AWS_REGION" in os.environ]
+"""
+
+
+def test_another_value_of_a_variable_is_for_invocations_that_start_later(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html"""
+    template.function("Greeter", VARIABLE, Environment={"Variables": {"GREETING": "hello"}})
+    shop = rehearse()
+    assert shop.invoke("Shop/Greeter", {}).payload == ["hello", True]
+    slow = shop.spawn(shop.invoke, "Shop/Greeter", {"seconds": 2})
+    shop.run_for(1)
+    shop.client("lambda").update_function_configuration(
+        FunctionName=shop.physical_id("Shop/Greeter"),
+        Environment={"Variables": {"GREETING": "goodbye"}},
+    )
+    assert shop.invoke("Shop/Greeter", {}).payload == ["goodbye", True]
+    shop.run_until_idle()
+    assert slow.result().payload == ["hello", True]
+    later = [shop.spawn(shop.invoke, "Shop/Greeter", {"seconds": 1}) for _ in range(2)]
+    shop.run_until_idle()
+    assert [each.result().payload for each in later] == [["goodbye", True]] * 2
+
+
+def test_the_rehearsal_changes_only_the_variables_of_a_function(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.function("Echo", ECHO)
+    shop = rehearse()
+    with pytest.raises(RehearsalError, match=r"changes no Timeout: change the template"):
+        shop.client("lambda").update_function_configuration(
+            FunctionName=shop.physical_id("Shop/Echo"), Timeout=5
+        )
+
+
 def test_an_environment_that_failed_is_kept_and_one_that_timed_out_is_not(
     template: Cloud, aws: Deploy
 ) -> None:

@@ -43,7 +43,7 @@ def unknown(templates: Mapping[str, Template]) -> list[str]:
 @pytest.mark.parametrize(
     "type_",
     [
-        "AWS::EventsV2::Subscriber",
+        "AWS::EventsV2::EventSource",
         "AWS::Logs::Destination",
         "AWS::SES::ReceiptRule",
         "AWS::Pipes::Pipe",

@@ -61,6 +61,7 @@ TABLE = resource("AWS::DynamoDB::Table", StreamSpecification={"StreamViewType": 
         (TABLE, "nothing in the templates receives from its stream"),
         (resource("AWS::SNS::Topic"), "nothing in the templates subscribes to it"),
         (resource("AWS::Events::EventBus", Name="b"), "no rule in the templates receives"),
+        (resource("AWS::EventsV2::EventBus"), "no subscriber in the templates receives"),
         (resource("AWS::Events::Rule"), "it has no target in the templates"),
     ],
 )
@@ -96,6 +97,23 @@ def test_a_dead_letter_queue_waits_for_an_operator() -> None:
     source = resource("AWS::SQS::Queue", RedrivePolicy={"deadLetterTargetArn": arn("Parking")})
     (finding,) = not_understood(Source=source, Parking=QUEUE)
     assert finding.startswith("Shop/Source: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "parks"),
+    [
+        ("DEAD_LETTER_QUEUE_URL", True),
+        ("ORDERS_DLQ", True),
+        ("DLQ", True),
+        ("QUEUE_URL", False),
+        ("UNDEAD_LETTERS", False),
+    ],
+)
+def test_a_queue_that_code_parks_in_waits_for_an_operator(variable: str, parks: bool) -> None:
+    function = copy.deepcopy(FUNCTION)
+    function["Properties"]["Environment"] = {"Variables": {variable: ref("Parking")}}
+    found = not_understood(Parking=QUEUE, Function=function, Role=role())
+    assert [each.partition(":")[0] for each in found] == ([] if parks else ["Shop/Parking"])
 
 
 @pytest.mark.parametrize("named", [ref("Holder"), "b"])

@@ -108,6 +108,9 @@ class Account(Protocol):
     def machine_of_task(self, token: str) -> str:
         """Returns the ARN of the state machine that has issued a task token."""
 
+    def bus_of(self, arn: str) -> str:
+        """Returns the ARN of the Custom Event Bus of a subscriber."""
+
     def identity_of(self, sender: str) -> str:
         """Returns the verified identity with which an address sends e-mails."""
 
@@ -278,7 +281,7 @@ def _part(account: Account, name: str, parameters: Parameters) -> str | None:
     for each in (name, *_PARAMETERS.get(name, ())):
         value = parameters.get(each.lower())
         if isinstance(value, str) and value:
-            if name == "ObjectName":
+            if name in ("ObjectName", "LogGroupName", "LogStreamName"):
                 return value
             if name == "FunctionName" and _is_arn(value):
                 return value.split(":")[6]
@@ -507,10 +510,17 @@ def _partiql_values(
 
 
 def _put_events(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
-    """Yields one request for each bus.
+    """Yields one request for each bus, or for each kind of event on a Custom Event Bus.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-access-actions.html
     """
+    if "EventBusArn" in parameters:
+        kinds = {(entry.get("Source"), entry.get("DetailType")) for entry in parameters["Entries"]}
+        for source, detail_type in sorted(kinds):
+            one = {"events:source": str(source), "events:detail-type": str(detail_type)}
+            yield CallRequest("events:PutEvents", parameters["EventBusArn"], _constant(one))
+        return
     by_bus: dict[str, list[Parameters]] = {}
     for entry in parameters["Entries"]:
         by_bus.setdefault(entry.get("EventBusName") or "default", []).append(entry)
@@ -521,6 +531,35 @@ def _put_events(account: Account, parameters: Parameters) -> Iterator[CallReques
             "events:detail-type": sorted({str(entry.get("DetailType", "")) for entry in entries}),
         }
         yield CallRequest(request.action, request.resource, _constant(context))
+
+
+def _create_subscriber(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+    """Yields requests for the bus, the subscriber that has no id yet, its role and its tags.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-access-actions.html
+    """
+    new = f"arn:aws:events:{account.region}:{account.account}:subscriber/{parameters['Name']}/*"
+    filters = parameters.get("FilterConfiguration", {}).get("Filters", ())
+    scopes = {each["Scope"] for each in filters}
+    context = {"events:contentfilterpresent": str("DATA" in scopes).lower()}
+    for resource in (parameters["EventBusArn"], new):
+        yield CallRequest("events:CreateSubscriber", resource, _constant(context))
+    yield from _passed_roles(account, "events", parameters["InvokeConfiguration"])
+    if parameters.get("Tags"):
+        yield CallRequest("events:TagResource", new, dict)
+
+
+def _update_subscriber(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+    yield CallRequest("events:UpdateSubscriber", parameters["SubscriberArn"], dict)
+    yield from _passed_roles(account, "events", parameters.get("InvokeConfiguration", {}))
+
+
+def _revoke(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+    """Yields a request for the bus of the resource.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-access-revoke.html
+    """
+    yield CallRequest("events:RevokeResource", account.bus_of(parameters["Arn"]), dict)
 
 
 def _send_email(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
@@ -602,7 +641,10 @@ _SEVERAL: Mapping[str, _Several] = {
     "dynamodb:ExecuteStatement": _partiql,
     "dynamodb:BatchExecuteStatement": _partiql,
     "dynamodb:ExecuteTransaction": _partiql,
+    "events:CreateSubscriber": _create_subscriber,
     "events:PutEvents": _put_events,
+    "events:RevokeResource": _revoke,
+    "events:UpdateSubscriber": _update_subscriber,
     "s3:CopyObject": _copy,
     "s3:UploadPartCopy": _copy,
     "s3:DeleteObjects": _delete_objects,

@@ -152,6 +152,10 @@ class Access:
         """The ARNs of customer-managed keys, or aliases of AWS's, by what they encrypt."""
         self.function_policies: dict[str, Mapping[str, Any]] = {}
         """The policies of functions by their ARN."""
+        self.own_policies: dict[str, Sequence[Mapping[str, Any]]] = {}
+        """The policies of resources that moto lacks, by their ARN."""
+        self.buses: dict[str, str] = {}
+        """The Custom Event Buses of subscribers, by ARN."""
         self.recorded: dict[tuple[Any, ...], Recorded] = {}
         """All requests that policies tell apart, each once."""
         self.machine_of_task: Callable[[str], str] = lambda token: "*"
@@ -397,6 +401,8 @@ class Access:
         if arn.split(":")[2] == "lambda":
             policy = self.function_policies.get(arn)
             return [policy] if policy else []
+        if arn in self.own_policies:
+            return self.own_policies[arn]
         return stored_policies.of_resource(self.account, self.region, arn)
 
     def _common(self, principal: Principal, source_arn: str) -> dict[str, str]:
@@ -472,6 +478,10 @@ class Access:
         model = s3_backends[self.account]["aws"].buckets.get(bucket)
         versions = model.keys.getlist(key, []) if model else []
         return any(version in (None, each.version_id) for each in versions)
+
+    def bus_of(self, arn: str) -> str:
+        """Returns the ARN of the Custom Event Bus of a subscriber."""
+        return self.buses.get(arn, "*")
 
     def identity_of(self, sender: str) -> str:
         """Returns the verified identity with which an address sends: itself or its domain.

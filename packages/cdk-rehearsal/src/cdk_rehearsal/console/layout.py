@@ -14,6 +14,8 @@ KINDS: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "table",
     "AWS::Events::EventBus": "bus",
     "AWS::Events::Rule": "rule",
+    "AWS::EventsV2::EventBus": "bus",
+    "AWS::EventsV2::Subscriber": "rule",
     "AWS::Kinesis::Stream": "stream",
     "AWS::Lambda::Function": "function",
     "AWS::Logs::LogGroup": "log group",
@@ -27,6 +29,8 @@ KINDS: Mapping[str, str] = {
 }
 """The kind of each type of resource that messages pass."""
 
+_ROUTES = {"AWS::Events::Rule": "EventBusName", "AWS::EventsV2::Subscriber": "EventBusArn"}
+"""The types that route events of a bus, and the property that names it."""
 _SHARED = ("api", "bus")
 _ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "table")
 """Kinds that are of interest only if messages leave or reach them."""
@@ -76,11 +80,12 @@ class _Drawing:
         return ApplicationMap(nodes, links, shared, groups, self._aliases)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
-        """Yields the rules of the buses in the templates, each with its bus."""
-        for rule in self._assembly.all_of("AWS::Events::Rule"):
-            bus = self._assembly.find(rule.stack, rule.properties.get("EventBusName"))
-            if bus is not None and bus.type == "AWS::Events::EventBus":
-                yield rule.path, bus.path
+        """Yields rules and subscribers of the buses in the templates, each with its bus."""
+        for kind, name in _ROUTES.items():
+            for route in self._assembly.all_of(kind):
+                bus = self._assembly.find(route.stack, route.properties.get(name))
+                if bus is not None and KINDS.get(bus.type) == "bus":
+                    yield route.path, bus.path
 
     def _node_of(self, path: str) -> str:
         return self._aliases.get(path, path)

@@ -89,6 +89,9 @@ def _target(deployment: Deployment, part: Properties) -> dict[str, Any]:
     if arn.split(":")[2] == "kinesis" and "RoleArn" not in target:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
         raise part.error("a data stream as a target needs a role that may put records: RoleArn")
+    if ":event-busv2/" in arn and "RoleArn" not in target:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-sharing.html
+        raise part.error("a Custom Event Bus as a target needs a role that may put events: RoleArn")
     kinesis = part.section("KinesisParameters")
     if kinesis.values:
         JsonPath(kinesis.require("PartitionKeyPath"))

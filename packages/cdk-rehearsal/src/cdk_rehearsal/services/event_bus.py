@@ -1,7 +1,7 @@
 """EventBridge: from PutEvents through the rules to their targets, and into archives."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,10 @@ class EventBus:
         self._patterns: dict[str | None, EventPattern] = {}
         self._transformers: dict[str, InputTransformer] = {}
         self._timers: dict[str, Timer] = {}
+        self.forward: Callable[[str, dict[str, Any]], None] = _forward_nowhere
+        """Puts an event on a Custom Event Bus."""
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        """Called with each event that an AWS service sends to the default bus."""
         self.idle: set[str] = set()
         """Targets that take events and do nothing: stand-ins."""
 
@@ -171,6 +175,16 @@ class EventBus:
                 archive.events.append(event)
         self.route(bus.rules.values(), event)
 
+    def take_forwarded(self, arn: str, event: dict[str, Any]) -> None:
+        """Takes an event that a subscriber of a Custom Event Bus forwards: a new event here.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-bus.html
+        """
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        again = {**event, "id": self._core.new_id()}
+        self._core.meter.add("published", "events", self._core.path_of(bus.arn), event=again)
+        self._take(bus, again)
+
     def put_service_event(
         self, source: str, detail_type: str, detail: dict[str, Any], *, resources: list[str]
     ) -> None:
@@ -181,6 +195,8 @@ class EventBus:
         bus = self._backend.describe_event_bus("default")
         event = self._event(source, detail_type, detail, resources, self._scheduler.now())
         self._take(bus, event)
+        for hear in self.listeners:
+            hear(event)
 
     # -- scheduled rules ------------------------------------------------------------------
 
@@ -401,11 +417,21 @@ class EventBus:
         elif service == "kinesis":
             self._put_record(delivery, arn, text)
         elif service == "events":
-            bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
-            self._check(delivery, "events:PutEvents", arn)
-            self._take(bus, delivery.event)
+            self._put_on_bus(delivery, arn)
         elif arn not in self.idle:
             raise RehearsalError(f"rule {delivery.rule_path}: unknown target {arn}")
+
+    def _put_on_bus(self, delivery: _Delivery, arn: str) -> None:
+        if ":event-busv2/" in arn:
+            # Pages differ on which of the two a role needs.
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-sharing.html
+            for action in ("events:PutEvents", "events:PutRawEvents"):
+                self._check(delivery, action, arn)
+            self.forward(arn, delivery.event)
+            return
+        bus = self._backend.describe_event_bus(arn.rsplit("/", 1)[-1])
+        self._check(delivery, "events:PutEvents", arn)
+        self._take(bus, delivery.event)
 
     def _start(self, machine: str, text: str) -> None:
         client, name = self._core.client("stepfunctions"), self._core.new_id()
@@ -523,6 +549,10 @@ class EventBus:
             event=delivery.event,
             **detail,
         )
+
+
+def _forward_nowhere(arn: str, event: dict[str, Any]) -> None:
+    raise DeliveryFailed("NO_RESOURCE", f"no event bus {arn}")
 
 
 def _partition_key(delivery: _Delivery) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -130,8 +131,35 @@ class LambdaService:
         return request_id
 
     def install(self, patches: Patches) -> None:
-        """Answers Lambda's Invoke API."""
+        """Answers Lambda's Invoke API, and lets functions run with variables that a client sets."""
         patches.set(LambdaBackend, "invoke", self._invoke_api())
+        update = LambdaBackend.update_function_configuration
+
+        def updated(backend: LambdaBackend, name: str, qualifier: str, body: dict[str, Any]) -> Any:
+            if others := sorted(body.keys() - {"Environment"}):
+                raise RehearsalError(
+                    f"the rehearsal of UpdateFunctionConfiguration changes no {', '.join(others)}: "
+                    "change the template"
+                )
+            model = backend.get_function(name, qualifier)
+            former = dict(model.environment_vars)
+            result = update(backend, name, qualifier, body)
+            self._reconfigure(self.functions[model.function_arn], former, body)
+            return result
+
+        patches.set(LambdaBackend, "update_function_configuration", updated)
+
+    def _reconfigure(
+        self, function: Function, former: Mapping[str, str], body: Mapping[str, Any]
+    ) -> None:
+        """Replaces a function's variables. What runs goes on with those that it has.
+
+        https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
+        """
+        given = body.get("Environment", {}).get("Variables", former)
+        kept = {k: v for k, v in function.variables.items() if k not in former}
+        function.variables = {**given, **kept}
+        function.warm = deque()
 
     def _invoke_api(self) -> Callable[..., Any]:
         """Returns what answers Lambda's Invoke API.
@@ -198,8 +226,9 @@ class LambdaService:
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
         started = scheduler.now()
-        cold = not function.warm
-        environment = self._new_environment(function) if cold else function.warm.popleft()
+        warm = function.warm
+        cold = not warm
+        environment = self._new_environment(function) if cold else warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         shared.active += 1
         self._unreserved += shared.reserved_concurrency is None
@@ -228,7 +257,7 @@ class LambdaService:
             self._unreserved -= shared.reserved_concurrency is None
         body, error = self._outcome(function, process.error, process.value, request_id)
         if error is None or not _destroys(process.error):
-            function.warm.append(environment)
+            warm.append(environment)
         self._core.meter.add(
             "invocation",
             source,

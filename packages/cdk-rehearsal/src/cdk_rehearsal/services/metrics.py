@@ -38,6 +38,16 @@ METERED: Mapping[str, frozenset[str]] = {
             "InvocationsSentToDlq",
         }
     ),
+    "AWS/EventsV2": frozenset(
+        {
+            "EventDeliveryAttempts",
+            "EventTransformationFailures",
+            "EventsDelivered",
+            "EventsDropped",
+            "OnFailureDestinationDelivered",
+            "OnFailureDestinationFailed",
+        }
+    ),
     "AWS/Kinesis": frozenset({"PutRecords.FailedRecords", "WriteProvisionedThroughputExceeded"}),
     "AWS/Lambda": frozenset(
         {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"}
@@ -325,20 +335,38 @@ class Metrics:
         if "age_s" in detail and detail["outcome"] != "throttled":
             self._of_function(record.target, "IteratorAge", record.time, detail["age_s"] * 1000)
         if detail["outcome"] == "delivered":
-            self._of_sender(
-                record, {"rule": ["Invocations"], "topic": [f"{_NOTIFICATIONS}Delivered"]}
-            )
+            names = {
+                "rule": ["Invocations"],
+                "subscriber": ["EventsDelivered"],
+                "topic": [f"{_NOTIFICATIONS}Delivered"],
+            }
+            self._of_sender(record, names)
         if detail["outcome"] in ("delivered", "failed"):
-            self._of_sender(record, {"schedule": ["InvocationAttemptCount"]})
+            attempts = {
+                "schedule": ["InvocationAttemptCount"],
+                "subscriber": ["EventDeliveryAttempts"],
+            }
+            self._of_sender(record, attempts)
         if detail["outcome"] == "failed":
             self._of_sender(record, {"schedule": ["TargetErrorCount"]})
+            if detail.get("error") == "INPUT_TRANSFORMATION_FAILURE":
+                self._of_sender(record, {"subscriber": ["EventTransformationFailures"]})
 
     def _given_up(self, record: Record) -> None:
         names = {
             "rule": ["FailedInvocations"],
             "topic": [f"{_NOTIFICATIONS}Failed"],
             "schedule": ["InvocationDroppedCount"],
+            "subscriber": list[str](),
         }
+        if record.detail.get("records", 1) == 0:
+            pass  # The record that names this event is counted with the first of its events.
+        elif record.kind == "dead_letter":
+            names["subscriber"].append("OnFailureDestinationDelivered")
+        elif record.detail.get("refused"):
+            names["subscriber"].append("OnFailureDestinationFailed")
+        if record.kind == "discarded" and not record.detail.get("refused"):
+            names["subscriber"].append("EventsDropped")
         if record.kind == "dead_letter":
             names["rule"].append("InvocationsSentToDlq")
             names["topic"].append(f"{_NOTIFICATIONS}RedrivenToDlq")
@@ -350,14 +378,18 @@ class Metrics:
         self._of_sender(record, names)
 
     def _of_sender(self, record: Record, names: Mapping[str, Sequence[str]]) -> None:
-        """Counts for the rule, topic or schedule that is the source of a delivery.
+        """Counts for the rule, subscriber, topic or schedule that is the source of a delivery.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
         https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-observability.html
         """
         if "schedule" in record.detail:
             found = [("AWS/Scheduler", {"ScheduleGroup": record.detail["group"]}, "schedule")]
+        elif "subscriber" in record.detail:
+            arns = {"EventBus": record.detail["bus"], "Subscriber": record.detail["subscriber"]}
+            found = [("AWS/EventsV2", arns, "subscriber")]
         else:
             found = [
                 (namespace, dimensions, kind)

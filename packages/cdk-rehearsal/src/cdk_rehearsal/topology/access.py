@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, texts
-from cdk_rehearsal.topology.messaging import edges, variables_of
+from cdk_rehearsal.topology.messaging import edges, parked_by_code, variables_of
 from cdk_rehearsal.topology.statements import (
     allows,
     queue_statements,
@@ -71,7 +71,7 @@ def _by_functions(assembly: Assembly) -> Iterator[Sender]:
 
     A function that may receive from the queue redrives it instead.
     """
-    dead_letter_queues = {edge.parking for edge in edges(assembly)}
+    dead_letter_queues = {edge.parking for edge in edges(assembly)} | parked_by_code(assembly)
     for function in assembly.all_of("AWS::Lambda::Function"):
         role = role_of(assembly, function)
         for value in variables_of(function).values():

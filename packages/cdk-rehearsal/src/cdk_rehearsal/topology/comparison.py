@@ -28,6 +28,7 @@ _KEPT = {
     "RetentionInDays": "days",
     "RetentionDays": "days",
     "RetentionPeriodHours": "hours",
+    "RetentionPeriodInDays": "days",
     "MessageRetentionPeriod": "s",
     "RecoveryPeriodInDays": "days",
     "PointInTimeRecoveryEnabled": "",
@@ -42,6 +43,7 @@ _ALARM = "AWS::CloudWatch::Alarm"
 _ELSEWHERE = {
     "AWS::Events::Rule": r"EventPattern|Targets\[0\]\.(RetryPolicy|DeadLetterConfig)",
     "AWS::Events::Archive": r"EventPattern",
+    "AWS::EventsV2::Subscriber": r"FilterConfiguration|RetryPolicy|OnFailureConfiguration",
     "AWS::SNS::Subscription": r"FilterPolicy|RedrivePolicy",
     "AWS::Lambda::EventSourceMapping": r"FilterCriteria|MaximumR|DestinationConfig",
     "AWS::SQS::Queue": r"RedrivePolicy",

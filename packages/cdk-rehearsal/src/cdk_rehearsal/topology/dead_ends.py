@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, nodes, texts
-from cdk_rehearsal.topology.messaging import edges, subscriptions
+from cdk_rehearsal.topology.messaging import edges, parked_by_code, subscriptions
 from cdk_rehearsal.topology.statements import (
     allows,
     is_general,
@@ -87,14 +87,16 @@ def background(assembly: Assembly) -> Iterator[BlindSpot]:
 
 def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
     """Queues, streams, topics and buses with nothing behind them."""
-    parked = {
+    parked: set[str | None] = {
         found.path
         for resource in assembly.resources
         for node in nodes(resource.properties)
         if isinstance(node, Mapping)
         for name in _PARKS & node.keys()
         for found in assembly.references(resource.stack, node[name])
-    } | {edge.parking for edge in edges(assembly)}
+    }
+    parked |= {edge.parking for edge in edges(assembly)}
+    parked |= parked_by_code(assembly)
     received = {
         found.path
         for reader in assembly.all_of(*_READERS)
@@ -122,6 +124,14 @@ def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
     for bus in assembly.all_of("AWS::Events::EventBus"):
         if not any(_is_on(assembly, rule, bus) for rule in assembly.all_of("AWS::Events::Rule")):
             yield bus, "no rule in the templates receives its events"
+    subscribed = {
+        found.path
+        for subscriber in assembly.all_of("AWS::EventsV2::Subscriber")
+        for found in assembly.references(subscriber.stack, subscriber.properties["EventBusArn"])
+    }
+    for bus in assembly.all_of("AWS::EventsV2::EventBus"):
+        if bus.path not in subscribed:
+            yield bus, "no subscriber in the templates receives its events"
 
 
 def _is_received(assembly: Assembly, resource: Resource) -> bool:

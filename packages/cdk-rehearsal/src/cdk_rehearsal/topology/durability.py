@@ -67,6 +67,8 @@ _FIXES = {
 _FIXES_BY_KIND = {
     DurabilityRule.BoundedRetry: {
         "rule": "Set RetryPolicy of the target, both of its bounds",
+        "subscriber": "Set RetryPolicy of the subscriber, both of its limits: the defaults are 5 "
+        "retries and 300 seconds",
         "queue": "Set maxReceiveCount in the queue's RedrivePolicy",
         "stream": "Set MaximumRetryAttempts and MaximumRecordAgeInSeconds of the mapping",
         "schedule": "Set RetryPolicy of the target, both of its bounds",
@@ -76,6 +78,7 @@ _FIXES_BY_KIND = {
     },
     DurabilityRule.DeadLetterQueue: {
         "rule": "Set DeadLetterConfig of the target to an SQS queue",
+        "subscriber": "Set OnFailureConfiguration of the subscriber to an SQS queue",
         "queue": "Set RedrivePolicy of the queue",
         "stream": "Set DestinationConfig.OnFailure of the mapping to an SQS queue",
         "topic": "Set RedrivePolicy of the subscription",
@@ -90,6 +93,8 @@ _FIXES_BY_KIND = {
     },
     DurabilityRule.AlarmWithAction: {
         "rule": "Add an alarm with AlarmActions on the rule's FailedInvocations",
+        "subscriber": "Add alarms with AlarmActions on the subscriber's "
+        "OnFailureDestinationDelivered and OnFailureDestinationFailed",
         "queue": "Add alarms with AlarmActions on ApproximateAgeOfOldestMessage of the queue and "
         "on ApproximateNumberOfMessagesVisible of its dead-letter queue",
         "stream": "Add alarms with AlarmActions on the function's IteratorAge and on "

@@ -5,6 +5,9 @@ Schedules that a function creates while it runs are in no template. So an edge o
 EventBridge Scheduler. Environment variables of the function name the target and the dead-letter
 queue. By convention, a variable whose name ends in `ATTEMPTS` is the limit of retries, and one that
 ends in `AGE_S`, `AGE_SECONDS` or `AGE_IN_SECONDS` is the limit of their age.
+
+A function may park messages itself, in a queue that an environment variable names whose name
+contains `DEAD_LETTER` or `DLQ`.
 """
 
 import re
@@ -44,6 +47,7 @@ LOG_TARGETS = ("AWS::Kinesis::Stream", "AWS::Lambda::")
 
 _SCHEDULER = "scheduler.amazonaws.com"
 _ATTEMPTS = re.compile(r"(.*_)?ATTEMPTS")
+_PARKS = re.compile(r"(.*_)?(DEAD_LETTER|DLQ)(_.*)?")
 _AGE_S = re.compile(r"(.*_)?AGE_(IN_)?S(ECONDS)?")
 
 
@@ -128,6 +132,17 @@ def variables_of(function: Resource) -> Mapping[str, Any]:
     return table(table(function.properties.get("Environment")).get("Variables"))
 
 
+def parked_by_code(assembly: Assembly) -> set[str]:
+    """Returns the paths of the dead-letter queues in which functions park messages themselves."""
+    return {
+        found.path
+        for function in assembly.all_of("AWS::Lambda::Function")
+        for name, value in variables_of(function).items()
+        if _PARKS.fullmatch(name)
+        for found in assembly.references(function.stack, value)
+    }
+
+
 class Alarms:
     """The alarms that have an action, by metric and resource."""
 
@@ -181,6 +196,37 @@ class _Walk:
                     sender=rule,
                     keeps_s=number(policy.get("MaximumEventAgeInSeconds"), DAY_S),
                 )
+
+    def subscribers(self) -> Iterator[Edge]:
+        """Subscribers of Custom Event Buses; one edge each, which delivers as a role.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-subscribers.html
+        """
+        for subscriber in self._all("AWS::EventsV2::Subscriber"):
+            properties = subscriber.properties
+            invoke = table(properties.get("InvokeConfiguration"))
+            policy = table(properties.get("RetryPolicy"))
+            on_failure = table(properties.get("OnFailureConfiguration"))
+            alarms = (
+                self._alarms.paths(subscriber.path, name)
+                for name in ("OnFailureDestinationDelivered", "OnFailureDestinationFailed")
+            )
+            parked, lost = alarms
+            yield Edge(
+                "subscriber",
+                subscriber.path,
+                self._path(subscriber.stack, invoke.get("TargetArn")),
+                _bound(
+                    number(policy.get("MaxRetryAttempts")),
+                    number(policy.get("MaxEventAgeInSeconds")),
+                ),
+                self._parking(subscriber.stack, on_failure.get("Arn")),
+                # Both are needed: a record that cannot be written leaves only a metric.
+                (*parked, *lost) if parked and lost else (),
+                stated_in=subscriber,
+                sender=self._assembly.find(subscriber.stack, invoke.get("RoleArn")),
+                keeps_s=number(policy.get("MaxEventAgeInSeconds"), 300),
+            )
 
     def mappings(self) -> Iterator[Edge]:
         """Event source mappings: queues and streams to functions."""
@@ -405,11 +451,18 @@ class _Walk:
                 found[function.path] = (function, config)
         return found
 
+    def _invoked_by_subscribers(self) -> Iterator[tuple[str, Any]]:
+        for subscriber in self._all("AWS::EventsV2::Subscriber"):
+            invoke = table(subscriber.properties.get("InvokeConfiguration"))
+            if table(invoke.get("LambdaParameters")).get("InvocationType") == "EVENT":
+                yield subscriber.stack, invoke.get("TargetArn")
+
     def _invoking(self) -> Iterator[tuple[str, Any]]:
         """The targets of all asynchronous invocations, each with the stack of its reference."""
         for rule in self._all("AWS::Events::Rule"):
             for target in tables(rule.properties.get("Targets")):
                 yield rule.stack, target.get("Arn")
+        yield from self._invoked_by_subscribers()
         for stated_in, _, properties in subscriptions(self._assembly):
             yield stated_in.stack, properties.get("Endpoint")
         # https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html
@@ -429,6 +482,7 @@ class _Walk:
 
     KINDS: tuple[Callable[["_Walk"], Iterator[Edge]], ...] = (
         rules,
+        subscribers,
         mappings,
         subscriptions,
         notifications,

@@ -16,6 +16,7 @@ _POLICIES: Mapping[str, tuple[str, str]] = {
     "AWS::SNS::TopicPolicy": ("PolicyDocument", "Topics"),
     "AWS::SQS::QueuePolicy": ("PolicyDocument", "Queues"),
     "AWS::Events::EventBusPolicy": ("Statement", "EventBusName"),
+    "AWS::EventsV2::ResourcePolicy": ("PolicyDocument", "EventBusArn"),
     "AWS::SecretsManager::ResourcePolicy": ("ResourcePolicy", "SecretId"),
 }
 """Resource policies: the properties of the document and of the resource that it is about."""

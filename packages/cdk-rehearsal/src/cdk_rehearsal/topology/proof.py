@@ -18,7 +18,7 @@ from typing import Any
 from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
 from cdk_rehearsal.patterns import EventPattern
-from cdk_rehearsal.topology.routes import Actors, Filter, Grant, Pattern, filters, leaves
+from cdk_rehearsal.topology.routes import BUSES, Actors, Filter, Grant, Pattern, filters, leaves
 from cdk_rehearsal.topology.schema import Schema, declared_paths, sub_schemas, variants
 
 Message = dict[str, Any]
@@ -89,6 +89,10 @@ def matches(filter_: Filter, pattern: Pattern, message: Any) -> bool:
 def _matcher(kind: str, scope: str, pattern: str) -> Callable[[Any], Any]:
     if kind == "mapping":
         return FilterCriteria({"Filters": [{"Pattern": pattern}]}).matches
+    if kind == "subscriber" and scope != "DATA":
+        raise NotImplementedError(
+            f"a subscriber filters on {scope}, of which the proof knows nothing: filter on DATA"
+        )
     if kind == "subscription":
         policy = SubscriptionFilter(json.loads(pattern), scope)
         return lambda body: policy.matches(body, {})
@@ -268,7 +272,7 @@ class RoutingProof:
 
     @property
     def _any_bus(self) -> Resource:
-        return self._assembly.of_type("AWS::Events::EventBus")[0]
+        return self._assembly.all_of(*BUSES)[0]
 
     @cached_property
     def _from(self) -> dict[str, list[Filter]]:
@@ -328,7 +332,7 @@ class RoutingProof:
         return {resource.path for resource in self._assembly.all_of(*_RUNS)}
 
     def _from_bus(self, passed: FilterPath) -> bool:
-        return any(filter_.kind == "rule" for filter_ in passed)
+        return any(filter_.kind in ("rule", "subscriber") for filter_ in passed)
 
     def _takes_anything(self, event: str, passed: FilterPath) -> bool:
         """Whether all filters behind the table would pass an event of another type, too."""

@@ -51,6 +51,8 @@ _INDEXES = (
 _UNIQUE: Mapping[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
     "AWS::Events::Rule": ("EventBusName", "Name"),
+    # https://docs.aws.amazon.com/eventbridgev2/latest/APIReference/API_CreateSubscriber.html
+    "AWS::EventsV2::Subscriber": ("EventBusArn", "Name"),
     # https://docs.aws.amazon.com/eventbridge/latest/schema-reference/v1-registries-name-registryname-schemas-name-schemaname.html
     "AWS::EventSchemas::Schema": ("RegistryName", "SchemaName"),
     # https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html

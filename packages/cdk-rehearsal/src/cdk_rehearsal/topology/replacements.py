@@ -14,6 +14,8 @@ STATEFUL: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "its items",
     "AWS::Events::Archive": "the events in it",
     "AWS::Events::EventBus": "the rules of others on it",
+    "AWS::EventsV2::EventBus": "the events that it retains and the subscribers of others",
+    "AWS::EventsV2::Subscriber": "its backlog and its position on the bus",
     "AWS::KMS::Key": "what is encrypted with it",
     "AWS::Kinesis::Stream": "its records",
     "AWS::Logs::LogGroup": "its logs",

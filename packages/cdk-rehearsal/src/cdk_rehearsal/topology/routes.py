@@ -18,7 +18,7 @@ from cdk_rehearsal.topology.statements import (
 )
 from cdk_rehearsal.topology.values import table, tables, text
 
-Kind = Literal["rule", "archive", "subscription", "mapping"]
+Kind = Literal["rule", "subscriber", "archive", "subscription", "mapping"]
 Pattern = Mapping[str, Any]
 
 _STARTS: Mapping[str, tuple[str, ...]] = {
@@ -27,12 +27,14 @@ _STARTS: Mapping[str, tuple[str, ...]] = {
     "AWS::S3::Bucket": ("s3:PutObject",),
 }
 """The actions on a resource that run it or its targets, by the type of the resource."""
+BUSES = ("AWS::Events::EventBus", "AWS::EventsV2::EventBus")
+
 _ANY_START = [action for actions in _STARTS.values() for action in actions]
 
 
 @dataclass(frozen=True, eq=False)
 class Filter:
-    """A rule, archive, subscription or mapping, which passes some messages on."""
+    """A rule, subscriber, archive, subscription or mapping, which passes some messages on."""
 
     kind: Kind
     path: str
@@ -42,7 +44,7 @@ class Filter:
     patterns: tuple[Pattern, ...]
     """One of them must match; without any, all messages pass."""
     scope: str = "MessageBody"
-    """The part of a message to which the filter policy of a subscription applies."""
+    """The part of a message to which the patterns of a subscription or subscriber apply."""
     changes: bool = False
     """Whether the targets receive another message than the one that arrived."""
 
@@ -63,7 +65,13 @@ class Grant:
 def filters(assembly: Assembly) -> list[Filter]:
     """Returns all filters of messages, in the order of the templates."""
     walk = _Filters(assembly)
-    return [*walk.rules(), *walk.archives(), *walk.subscriptions(), *walk.mappings()]
+    return [
+        *walk.rules(),
+        *walk.subscribers(),
+        *walk.archives(),
+        *walk.subscriptions(),
+        *walk.mappings(),
+    ]
 
 
 def leaves(pattern: Pattern) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
@@ -104,6 +112,29 @@ class _Filters:
                     (table(rule.properties["EventPattern"]),),
                     changes=not {"Input", "InputPath", "InputTransformer"}.isdisjoint(target),
                 )
+
+    def subscribers(self) -> Iterator[Filter]:
+        """Subscribers of Custom Event Buses. Of one with several filters, all have to match.
+
+        https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-filtering.html
+        """
+        for subscriber in self._assembly.all_of("AWS::EventsV2::Subscriber"):
+            properties = subscriber.properties
+            invoke = table(properties.get("InvokeConfiguration"))
+            stated = tables(table(properties.get("FilterConfiguration")).get("Filters"))
+            by_scope = {
+                text(each.get("Scope")): table(_object(each.get("Pattern"))) for each in stated
+            }
+            kind = text(table(properties.get("Transformer")).get("Type", "RAW"))
+            yield Filter(
+                "subscriber",
+                subscriber.path,
+                self._resource(subscriber.stack, properties.get("EventBusArn")),
+                (self._resource(subscriber.stack, invoke.get("TargetArn")),),
+                tuple(by_scope.values()),
+                "+".join(by_scope) or "DATA",
+                changes=kind != "RAW" or "UniversalTargetParameters" in invoke,
+            )
 
     def archives(self) -> Iterator[Filter]:
         """Archives, which pass nothing on."""
@@ -235,7 +266,7 @@ class Actors:
         if is_general(statement):
             return [None]
         found = resources_of(self._assembly, stack, statement)
-        return [each for each in found if each.type == "AWS::Events::EventBus"]
+        return [each for each in found if each.type in BUSES]
 
     def _statements(self, actor: Resource) -> list[tuple[str, Statement]]:
         return role_statements(self._assembly, role_of(self._assembly, actor))

@@ -1,0 +1,1 @@
+"""Delivers events again that a Custom Event Bus gave up: `make redrive`."""
