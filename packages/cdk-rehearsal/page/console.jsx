@@ -137,7 +137,6 @@ function Theme() {
       : matchMedia("(prefers-color-scheme: dark)").matches;
     set(dark ? "light" : "dark");
     localStorage.setItem(KEY, dark ? "light" : "dark");
-    dispatchEvent(new Event("resize"));
   };
   return <button type="button" class="quiet" aria-label="Dark or light" title="Dark or light" onClick={toggle}>◐</button>;
 }

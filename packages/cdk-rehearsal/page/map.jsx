@@ -1,4 +1,5 @@
 // The map: a card for each stack, its nodes in the order in which messages pass them.
+import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { durationText, numberText, stackName, to, useStore } from "./store.js";
 import { Travels } from "./travels.js";
@@ -53,7 +54,7 @@ export function MapView({ chosen, choose }) {
       frame.current.querySelectorAll("[data-node]").forEach((element) => {
         drawn.elements.set(Number(element.dataset.node), element);
       });
-      drawn.measure();
+      drawn.colour();
     };
     drawn.find = find;
     find();
@@ -66,10 +67,16 @@ export function MapView({ chosen, choose }) {
   const faulty = new Set(status.faults.flatMap((fault) => [fault.target, fault.source]));
   const ringing = new Set();
   for (const alarm of head.ringing.keys()) ringing.add(recording.nodes[alarm].path);
-  const node = (place, options) => (
-    <Node key={place} {...{ place, node: recording.nodes[place], head, choose, faulty, ...options }}
-      chosen={chosen === place} hue={hueOf(about.map, recording.nodes[place].group)} />
-  );
+  const node = (place, options) => {
+    const each = recording.nodes[place];
+    const [count, failed, depth] = [head.count[place], head.failed[place], head.depth[place]];
+    const waits = depth > 0 && !each.dead;
+    return (
+      <Node key={place} {...{ place, node: each, choose, count, failed, depth, ...options }}
+        chosen={chosen === place} faulty={faulty.has(each.path)} hue={hueOf(about.map, each.group)}
+        waiting={waits ? durationText(Math.max(0, head.time - head.age[place])) : ""} />
+    );
+  };
   const added = recording.nodes.map((each, place) => [each, place]).slice(recording.known);
   const around = added.filter(([each]) => each.kind === "outside" || each.kind === "host");
   return (
@@ -128,14 +135,24 @@ function Stack({ group, node, recording, hue, alarms }) {
   );
 }
 
-function Node({ place, node, head, choose, chosen, short, faulty, hue }) {
-  const [count, failed, depth] = [head.count[place], head.failed[place], head.depth[place]];
+// A component that is drawn only if a property has changed.
+function memo(draw) {
+  return class extends Component {
+    shouldComponentUpdate(next) {
+      return Object.keys({ ...next, ...this.props }).some((name) => next[name] !== this.props[name]);
+    }
+    render(properties) {
+      return draw(properties);
+    }
+  };
+}
+
+const Node = memo(({ place, node, choose, chosen, short, faulty, hue, count, failed, depth, waiting }) => {
   const isQueue = node.kind === "queue";
   const classes = ["node", node.dead ? "dead" : node.kind, short && "short"];
   if (hue !== undefined) classes.push("ctx");
   if (!count && !depth) classes.push("unused");
   if (depth && node.dead) classes.push("parked");
-  const waiting = depth > 0 && !node.dead && durationText(Math.max(0, head.time - head.age[place]));
   return (
     <button type="button" class={classes.filter(Boolean).join(" ")} data-node={place}
       style={hue === undefined ? undefined : { "--hue": hue }} title={node.path}
@@ -143,7 +160,7 @@ function Node({ place, node, head, choose, chosen, short, faulty, hue }) {
       <Icon kind={node.dead ? "dead" : node.kind} />
       <span class="hidden">{node.dead ? "dead-letter queue" : node.kind} </span>
       <span class={short ? "hidden" : "name"}>{node.name}</span>{" "}
-      {faulty.has(node.path) && <span class="fault">⚡<span class="hidden"> with a fault </span></span>}
+      {faulty && <span class="fault">⚡<span class="hidden"> with a fault </span></span>}
       {failed > 0 && !isQueue && (
         <span class="failed">✕{numberText(failed)}<span class="hidden"> failed </span></span>
       )}
@@ -152,4 +169,4 @@ function Node({ place, node, head, choose, chosen, short, faulty, hue }) {
       {waiting && <span class="hidden">, the oldest waits for {waiting}</span>}
     </button>
   );
-}
+});

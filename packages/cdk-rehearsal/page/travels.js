@@ -15,7 +15,10 @@ export class Travels {
     this.observer = new ResizeObserver(() => this.measure());
     this.observer.observe(frame);
     this.watching = matchMedia("(prefers-color-scheme: dark)");
-    this.watching.addEventListener("change", this.restyle = () => this.measure());
+    this.restyle = () => this.colour();
+    this.watching.addEventListener("change", this.restyle);
+    this.theme = new MutationObserver(this.restyle);
+    this.theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
     this.running = true;
     const loop = (now) => {
       if (!this.running) return;
@@ -27,6 +30,7 @@ export class Travels {
   stop() {
     this.running = false;
     this.observer.disconnect();
+    this.theme.disconnect();
     this.watching.removeEventListener("change", this.restyle);
   }
 
@@ -53,13 +57,22 @@ export class Travels {
         top: box.top - frame.top,
         width: box.width,
         height: box.height,
-        colour: getComputedStyle(element).getPropertyValue("--strong").trim(),
+        colour: this.colours?.get(node),
       });
     }
+    this.dirty = true;
+  }
+
+  // Reads the colours, which change only with the theme.
+  colour() {
     const style = getComputedStyle(this.frame);
     this.failure = style.getPropertyValue("--failure").trim();
     this.muted = style.getPropertyValue("--muted").trim();
-    this.dirty = true;
+    this.colours = new Map();
+    for (const [node, element] of this.elements) {
+      this.colours.set(node, getComputedStyle(element).getPropertyValue("--strong").trim());
+    }
+    this.measure();
   }
 
   // Lets a row travel.

@@ -16,7 +16,7 @@ KINDS: Mapping[str, str] = {
     "AWS::Events::EventBus": "bus",
     "AWS::Events::Rule": "rule",
     "AWS::EventsV2::EventBus": "bus",
-    "AWS::EventsV2::Subscriber": "subscriber",
+    "AWS::EventsV2::Subscriber": "rule",
     "AWS::Kinesis::Stream": "stream",
     "AWS::Lambda::Function": "function",
     "AWS::Logs::LogGroup": "log group",
@@ -30,9 +30,10 @@ KINDS: Mapping[str, str] = {
 }
 """The kind of each type of resource that messages pass."""
 
-_BUS_OF = {"AWS::Events::Rule": "EventBusName", "AWS::EventsV2::Subscriber": "EventBusArn"}
+_ROUTES = {"AWS::Events::Rule": "EventBusName", "AWS::EventsV2::Subscriber": "EventBusArn"}
+"""The types that route events of a bus, and the property that names it."""
 _SHARED = ("api", "bus")
-_ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "subscriber", "table")
+_ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "table")
 """Kinds that are of interest only if messages leave or reach them."""
 _ROLES = {"Function", "Group", "Handler", "Http", "Machine", "Queue", "Schedule", "Table", "Topic"}
 """Ids of constructs that repeat the kind of the resource."""
@@ -49,7 +50,7 @@ class _Drawing:
         self._edges = edges(assembly)
         self._dead = {edge.parking for edge in self._edges if edge.parking}
         self._dead |= parked_by_code(assembly)
-        self._aliases = dict(self._routes())
+        self._aliases = dict(self._rules())
         ends = (end for edge in self._edges for end in (edge.source, edge.target))
         on_edges = {self._node_of(end) for end in ends}
         self._resources = [
@@ -80,11 +81,11 @@ class _Drawing:
         groups = [MapGroup(stack, [*self._lanes(stack, nodes, links)]) for stack in sorted(stacks)]
         return ApplicationMap(nodes, links, shared, groups, self._aliases)
 
-    def _routes(self) -> Iterator[tuple[str, str]]:
-        """Yields the rules and subscribers of the buses in the templates, each with its bus."""
-        for type_, named in _BUS_OF.items():
-            for route in self._assembly.all_of(type_):
-                bus = self._assembly.find(route.stack, route.properties.get(named))
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        """Yields rules and subscribers of the buses in the templates, each with its bus."""
+        for kind, name in _ROUTES.items():
+            for route in self._assembly.all_of(kind):
+                bus = self._assembly.find(route.stack, route.properties.get(name))
                 if bus is not None and KINDS.get(bus.type) == "bus":
                     yield route.path, bus.path
 
