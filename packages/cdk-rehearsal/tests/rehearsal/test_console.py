@@ -370,6 +370,16 @@ class TestTime:
         assert not console.paused
         assert console.changes == 1
 
+    def test_a_step_ends_with_something_that_the_page_shows(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        unseen = {"service": "sqs", "operation": "SendMessage", "error": None}
+        shop.scheduler.call_later(1, lambda: shop.meter.add("call", "Shop/Ship", "Shop", **unseen))
+        shop.scheduler.call_later(2, lambda: put(shop))
+
+        assert command(console, "step") > 1
+        assert shop.meter.of("published")
+
     def test_nobody_stays_paused_when_the_last_viewer_leaves(self, console: Console) -> None:
         stream = Stream(console)
         stream.until(lambda _: console.viewers == 1)

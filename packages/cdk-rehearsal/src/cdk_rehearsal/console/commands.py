@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.recording import has_row
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import FAULTS, Planned
 from cdk_rehearsal.forks import forked
@@ -23,7 +24,7 @@ _SLOWEST, _FASTEST = 0.05, 1_000_000.0
 _LETTERS = 500
 _LOG_CHARACTERS = 20_000
 _STEPS = 10_000
-"""The most calls until a step of the page has a record."""
+"""The most calls until a step of the page ends."""
 _REDRIVE_S = 6 * 3600.0
 """The virtual seconds that the rehearsal of a redrive looks ahead."""
 
@@ -97,13 +98,16 @@ class Commands:
         self._console.changes += 1
 
     def _step(self) -> int:
-        """Runs until there is a new record. Returns the number of new ones."""
+        """Runs until there is something new on the page. Returns the number of new records."""
         scheduler, records = self._rehearsal.scheduler, self._rehearsal.meter.records
-        before = len(records)
+        before = seen = len(records)
         for _ in range(_STEPS):
             moment = scheduler.next_time()
-            if moment is None or len(records) > before:
+            if moment is None or any(
+                has_row(each.kind, each.detail.get("what")) for each in records[seen:]
+            ):
                 break
+            seen = len(records)
             scheduler.run_to(max(moment, scheduler.now()))
         return len(records) - before
 

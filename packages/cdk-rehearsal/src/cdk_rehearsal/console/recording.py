@@ -17,6 +17,12 @@ ROWS = (
 """The kinds of rows. AWS calls are left out: most of the records, and of interest in a trace."""
 _ROW_OF = {kind: number for number, kind in enumerate(ROWS)}
 
+
+def has_row(kind: str, what: str | None) -> bool:
+    """Whether the page shows a record of a kind; `what` is the detail of an execution."""
+    return kind in _ROW_OF and what != "entered"
+
+
 FINE, FAILED, IGNORED = range(3)
 """The outcome of a row. No filter wants what is ignored."""
 _OUTCOMES = {"filtered": IGNORED, "delivered": FINE, "left": FINE}
@@ -115,7 +121,7 @@ class Recording:
             self._records_of_key[str(key)].append(number)
         if detail.execution and len(parts := detail.execution.split(":")) > 7:
             self._executions[parts[7]][detail.execution] = None
-        if record.kind in _ROW_OF and detail.what != "entered":
+        if has_row(record.kind, detail.what):
             self._row(
                 record.time, record.kind, record.source, record.target, _outcome(record), event
             )
