@@ -17,7 +17,7 @@ from workspace.isolation import isolate
 isolate(os.environ)
 
 from cdk_rehearsal import Assembly  # noqa: E402
-from stacks.environment import BusKind  # noqa: E402
+from stacks.environment import BusKind, Environment  # noqa: E402
 from tests.support import parsing  # noqa: E402
 from tests.support.assemblies import assembly_directory  # noqa: E402
 
@@ -82,6 +82,13 @@ def bus_kind(request: pytest.FixtureRequest) -> BusKind | None:
     """The kind of event bus in `assembly` and `templates`; None if it is the stage's own."""
     kind: BusKind | None = request.config.getoption("--bus")
     return kind
+
+
+@pytest.fixture
+def default_bus(bus_kind: BusKind | None) -> None:
+    """Skips a test on the other kind of bus: documents and commands are about the default kind."""
+    if bus_kind not in (None, Environment.bus):
+        pytest.skip(f"documents and commands are about a stage on the {Environment.bus} bus")
 
 
 @pytest.fixture(scope="session", autouse=True)

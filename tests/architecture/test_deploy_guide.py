@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, Resource
-from stacks.environment import BusKind, Environment
+from stacks.environment import Environment
 from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
 from workspace.isolation import PROJECT
 
@@ -149,12 +149,8 @@ def test_each_output_that_a_command_reads_belongs_to_one_stack(
         assert len([key for key in outputs if key.startswith(prefix)]) == 1, (context, prefix)
 
 
-def test_figures_settings_routes_and_files_are_real(
-    templates: Mapping[str, Assembly], bus_kind: BusKind | None
-) -> None:
-    """The figures are those of the default kind of bus."""
-    if bus_kind not in (None, Environment.bus):
-        pytest.skip("the guide has the figures of the default kind of bus")
+@pytest.mark.usefixtures("default_bus")
+def test_figures_settings_routes_and_files_are_real(templates: Mapping[str, Assembly]) -> None:
     alarms = len(templates["dev"].of_type("AWS::CloudWatch::Alarm"))
     assert f"({alarms} alarms" in DEPLOY
     known = {field.name for field in fields(Environment)}

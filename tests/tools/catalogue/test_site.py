@@ -20,6 +20,7 @@ PASSING = re.compile(r"[0-9a-f]{32,}|\b\d{12}\b|ExportsOutput|Ref[0-9A-F]{8}|-[0
 """Hashes of assets, account ids and suffixes of the CDK: they may change without a reason."""
 
 
+@pytest.mark.usefixtures("default_bus")
 def test_the_command_writes_the_site_and_prints_how_to_open_it(
     files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +72,7 @@ def test_an_event_and_the_functions_that_publish_it_name_each_other(
             assert functions[publisher].path in system.events[name].publishers
 
 
+@pytest.mark.usefixtures("default_bus")
 def test_the_committed_event_map_is_up_to_date(system: System) -> None:
     committed = (PICTURES / "event-map.svg").read_text(encoding="utf-8")
     assert committed == event_map(system), "run `make generated`"
