@@ -23,7 +23,7 @@ from tools.demo.evidence import ORDERS
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
 from tools.demo.page import serve_page
-from tools.demo.run import DemoSetup, rehearse
+from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.stock_file import plenty_for
 from tools.demo.supplier import files_of
 from tools.demo.visits import plain_visits
@@ -89,8 +89,21 @@ def setup_of(orders: Sequence[CustomerOrder]) -> DemoSetup:
     )
 
 
-def display() -> Display:
-    return Display(Terminal(file=io.StringIO()))
+def run_with_page(
+    assembly: Path, orders: Sequence[CustomerOrder], *, stay_at: float, **options: Any
+) -> DemoRun:
+    """Runs the demo with a page and customers that keep coming at a rate."""
+    display = Display(Terminal(file=io.StringIO()))
+    return rehearse(
+        assembly,
+        setup_of(orders),
+        seed=1,
+        display=display,
+        hurried=True,
+        page=True,
+        stay_at=stay_at,
+        **options,
+    )
 
 
 @pytest.fixture
@@ -111,16 +124,7 @@ def seen(assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
         found.update(Visit(urls[0], "shop", ids).meanwhile(pace.step))
 
     monkeypatch.setattr(Pace, "stay", stay)
-    rehearse(
-        assembly,
-        setup_of(wanted.items),
-        seed=1,
-        display=display(),
-        hurried=True,
-        page=True,
-        stay_at=0.05,
-        announce=lambda _, url: urls.append(url),
-    )
+    run_with_page(assembly, wanted.items, stay_at=0.05, announce=lambda _, url: urls.append(url))
     return found
 
 
@@ -158,15 +162,7 @@ def test_the_books_balance_while_customers_keep_coming(
     monkeypatch.setattr("tools.demo.run.serve_page", served)
     monkeypatch.setattr(Pace, "stay", stay)
     before = len(wanted.items)
-    done = rehearse(
-        assembly,
-        setup_of(wanted.items),
-        seed=1,
-        display=display(),
-        hurried=True,
-        page=True,
-        stay_at=2,
-    )
+    done = run_with_page(assembly, wanted.items, stay_at=2)
 
     assert done.passes
     assert results[0]["text"] == "The books balance: all 27 checks hold"

@@ -7,6 +7,7 @@ from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.console.map import ApplicationMap, MapGroup, MapLane, MapLink, MapNode
 from cdk_rehearsal.topology import calls, edges
 from cdk_rehearsal.topology.messaging import parked_by_code
+from cdk_rehearsal.topology.routes import BUS_OF
 
 KINDS: Mapping[str, str] = {
     "AWS::ApiGateway::RestApi": "api",
@@ -30,8 +31,6 @@ KINDS: Mapping[str, str] = {
 }
 """The kind of each type of resource that messages pass."""
 
-_ROUTES = {"AWS::Events::Rule": "EventBusName", "AWS::EventsV2::Subscriber": "EventBusArn"}
-"""The types that route events of a bus, and the property that names it."""
 _SHARED = ("api", "bus")
 _ONLY_ON_EDGES = ("bucket", "log group", "rule", "schedule", "table")
 """Kinds that are of interest only if messages leave or reach them."""
@@ -83,7 +82,7 @@ class _Drawing:
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         """Yields rules and subscribers of the buses in the templates, each with its bus."""
-        for kind, name in _ROUTES.items():
+        for kind, name in BUS_OF.items():
             for route in self._assembly.all_of(kind):
                 bus = self._assembly.find(route.stack, route.properties.get(name))
                 if bus is not None and KINDS.get(bus.type) == "bus":

@@ -1,6 +1,7 @@
 """AWS::EventsV2: Custom Event Buses, their subscribers and resource policies."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
@@ -24,13 +25,7 @@ def create_event_bus(deployment: Deployment, resource: Resource, properties: Pro
     created = deployment.client("eventbridgev2").create_event_bus(
         Name=properties.require("Name"), **storage
     )
-    resource.physical_id = created["EventBusArn"]
-    resource.attributes = {
-        "EventBusArn": created["EventBusArn"],
-        "State": created["State"],
-        "CreationTime": created["CreationTime"].isoformat(),
-        "LastModifiedTime": created["CreationTime"].isoformat(),
-    }
+    _identify(resource, created, "EventBusArn", State=created["State"])
 
 
 @creates("AWS::EventsV2::Subscriber")
@@ -67,12 +62,19 @@ def create_subscriber(deployment: Deployment, resource: Resource, properties: Pr
         InvokeConfiguration=_invocation(properties.section("InvokeConfiguration")),
         **options,
     )
-    resource.physical_id = created["SubscriberArn"]
+    bus_name = created["EventBusArn"].split("/")[1]
+    _identify(resource, created, "SubscriberArn", BusName=bus_name)
+
+
+def _identify(resource: Resource, created: Mapping[str, Any], arn: str, **more: str) -> None:
+    """Sets the id of a new resource, its ARN, and the attributes that templates can read."""
+    moment = created["CreationTime"].isoformat()
+    resource.physical_id = created[arn]
     resource.attributes = {
-        "SubscriberArn": created["SubscriberArn"],
-        "BusName": created["EventBusArn"].split("/")[1],
-        "CreationTime": created["CreationTime"].isoformat(),
-        "LastModifiedTime": created["CreationTime"].isoformat(),
+        arn: created[arn],
+        **more,
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
     }
 
 
@@ -120,13 +122,7 @@ def create_event_source(deployment: Deployment, resource: Resource, properties: 
         EventBusArn=properties.require("EventBusArn"),
         Configuration=properties.require("Configuration"),
     )
-    resource.physical_id = created["EventSourceArn"]
-    resource.attributes = {
-        "EventSourceArn": created["EventSourceArn"],
-        "State": created["State"],
-        "CreationTime": created["CreationTime"].isoformat(),
-        "LastModifiedTime": created["CreationTime"].isoformat(),
-    }
+    _identify(resource, created, "EventSourceArn", State=created["State"])
 
 
 @creates("AWS::EventsV2::ResourcePolicy")

@@ -15,7 +15,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.services.bus_events import BusEvent, Evaluate, resolved
 from cdk_rehearsal.services.deliveries import DeliveryFailed
-from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
+from cdk_rehearsal.services.functions import Function, PayloadTooLarge, Throttled
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.sns import Topics
@@ -220,13 +220,23 @@ class Targets:
                     broken.add(group)
         return failures
 
+    def _require(
+        self,
+        invoker: Invoker,
+        action: str,
+        arn: str,
+        known: Queues | Topics | Mapping[str, Function],
+    ) -> None:
+        """Fails unless the subscriber's role permits an action on a target, and it is there."""
+        authorize(self.core, invoker, action, arn)
+        if arn not in known:
+            raise failed("RESOURCE_NOT_FOUND", f"EventBridge could not access {arn}.")
+
     # -- https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-target-sqs.html
 
     def _send(self, invoker: Invoker, items: list[Item]) -> Failures:
         arn = invoker.target
-        authorize(self.core, invoker, "sqs:SendMessage", arn)
-        if arn not in self.queues:
-            raise failed("RESOURCE_NOT_FOUND", f"EventBridge could not access {arn}.")
+        self._require(invoker, "sqs:SendMessage", arn, self.queues)
         queue = self.queues.by_arn(arn)
 
         def send(delivery: Delivery, text: str) -> None:
@@ -273,9 +283,7 @@ class Targets:
 
     def _publish(self, invoker: Invoker, items: list[Item]) -> Failures:
         arn = invoker.target
-        authorize(self.core, invoker, "sns:Publish", arn)
-        if arn not in self.topics:
-            raise failed("RESOURCE_NOT_FOUND", f"EventBridge could not access {arn}.")
+        self._require(invoker, "sns:Publish", arn, self.topics)
 
         def publish(delivery: Delivery, text: str) -> None:
             events = delivery.event.parts(delivery.kind)
@@ -325,9 +333,7 @@ class Targets:
         parts = _parts(items)
         qualifier = self.value(invoker, "Qualifier", parts)
         arn = f"{invoker.target}:{qualifier}" if qualifier else invoker.target
-        authorize(self.core, invoker, "lambda:InvokeFunction", arn)
-        if arn not in self.lambdas.functions:
-            raise failed("RESOURCE_NOT_FOUND", f"EventBridge could not access {arn}.")
+        self._require(invoker, "lambda:InvokeFunction", arn, self.lambdas.functions)
         function, payload = self.lambdas.functions[arn], _payload(invoker, items)
         started = self.core.scheduler.now()
         try:

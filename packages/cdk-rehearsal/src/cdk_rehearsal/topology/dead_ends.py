@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from cdk_rehearsal.assembly import Assembly, Resource, listed, nodes, texts
 from cdk_rehearsal.topology.messaging import edges, parked_by_code, subscriptions
+from cdk_rehearsal.topology.routes import BUS_OF, BUSES
 from cdk_rehearsal.topology.statements import (
     allows,
     is_general,
@@ -121,17 +122,10 @@ def _unread(assembly: Assembly) -> Iterator[BlindSpot]:
     for topic in assembly.all_of("AWS::SNS::Topic"):
         if topic.path not in heard:
             yield topic, "nothing in the templates subscribes to it"
-    for bus in assembly.all_of("AWS::Events::EventBus"):
-        if not any(_is_on(assembly, rule, bus) for rule in assembly.all_of("AWS::Events::Rule")):
-            yield bus, "no rule in the templates receives its events"
-    subscribed = {
-        found.path
-        for subscriber in assembly.all_of("AWS::EventsV2::Subscriber")
-        for found in assembly.references(subscriber.stack, subscriber.properties["EventBusArn"])
-    }
-    for bus in assembly.all_of("AWS::EventsV2::EventBus"):
-        if bus.path not in subscribed:
-            yield bus, "no subscriber in the templates receives its events"
+    for bus in assembly.all_of(*BUSES):
+        if not any(_is_on(assembly, route, bus) for route in assembly.all_of(*BUS_OF)):
+            route = "rule" if bus.type == "AWS::Events::EventBus" else "subscriber"
+            yield bus, f"no {route} in the templates receives its events"
 
 
 def _is_received(assembly: Assembly, resource: Resource) -> bool:
@@ -144,9 +138,9 @@ def _is_received(assembly: Assembly, resource: Resource) -> bool:
     )
 
 
-def _is_on(assembly: Assembly, rule: Resource, bus: Resource) -> bool:
-    named = rule.properties.get("EventBusName")
-    return bus in assembly.references(rule.stack, named) or (
+def _is_on(assembly: Assembly, route: Resource, bus: Resource) -> bool:
+    named = route.properties.get(BUS_OF[route.type])
+    return bus in assembly.references(route.stack, named) or (
         isinstance(named, str) and named == bus.properties.get("Name")
     )
 

@@ -28,6 +28,11 @@ _STARTS: Mapping[str, tuple[str, ...]] = {
 }
 """The actions on a resource that run it or its targets, by the type of the resource."""
 BUSES = ("AWS::Events::EventBus", "AWS::EventsV2::EventBus")
+BUS_OF: Mapping[str, str] = {
+    "AWS::Events::Rule": "EventBusName",
+    "AWS::EventsV2::Subscriber": "EventBusArn",
+}
+"""The types that route the events of a bus, and the property that names it."""
 
 _ANY_START = [action for actions in _STARTS.values() for action in actions]
 
