@@ -42,12 +42,13 @@ class IndexEntry:
     """Relative to the catalogue's root."""
 
 
-def render(system: System, *, source: str) -> Files:
+def render(system: System, *, source: str, faults: str = "") -> Files:
     """Returns the files of the site by their paths; the same system gives the same files.
 
-    `source` is the address of the project's files, with a final slash.
+    `source` is the address of the project's files, with a final slash, and `faults` that of the
+    fault matrix, if there is one.
     """
-    return dict(sorted(_Site(system, source).files()))
+    return dict(sorted(_Site(system, source, faults).files()))
 
 
 def event_map(system: System) -> str:
@@ -56,7 +57,7 @@ def event_map(system: System) -> str:
 
 
 class _Site:
-    def __init__(self, system: System, source: str) -> None:
+    def __init__(self, system: System, source: str, faults: str = "") -> None:
         self._system = system
         self._source = source
         self._templates = Environment(
@@ -70,6 +71,7 @@ class _Site:
         self._templates.globals |= {
             "system": system,
             "sections": SECTIONS,
+            "faults": faults,
             "entry": self._entries.get,
             "grouped": grouped,
             "timed": timed,
