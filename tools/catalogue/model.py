@@ -72,6 +72,8 @@ class QueuePage:
     consumer: str | None
     parking: str | None
     alarms: tuple[AlarmSummary, ...]
+    redrive: str
+    """The commands that redrive its messages; empty if it takes more than commands."""
 
 
 @dataclass(frozen=True, kw_only=True)
