@@ -151,6 +151,8 @@ class EventPage:
     """Whether a later version replaced it, and nothing publishes it any more."""
     successor: str | None
     """The next version, if one exists."""
+    ends: str | None
+    """The last day on which an older version is published."""
     outside: bool
     """Whether it is for systems outside this project."""
     publishers: tuple[str, ...]

@@ -262,6 +262,7 @@ class _Reader:
             retired=name in RETIRED,
             outside=event in OUTSIDE,
             successor=successor.detail_type() if (successor := successor_of(event)) else None,
+            ends=event.ends,
             publishers=tuple(
                 function.path for function in self._functions.values() if name in function.publishes
             ),
