@@ -28,6 +28,7 @@ _NAMING: Mapping[str, tuple[str, ...]] = {
     "AWS::Lambda::EventInvokeConfig": ("DestinationConfig",),
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName", "DestinationConfig"),
     "AWS::Lambda::Function": ("DeadLetterConfig",),
+    "AWS::Lambda::Url": ("TargetFunctionArn",),
     "AWS::Pipes::Pipe": ("Source", "Target", "Enrichment"),
     "AWS::S3::Bucket": ("NotificationConfiguration",),
     "AWS::SNS::Subscription": ("TopicArn", "Endpoint", "RedrivePolicy"),

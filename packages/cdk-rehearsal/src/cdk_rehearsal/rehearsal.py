@@ -151,7 +151,8 @@ class Rehearsal:
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
         arn = str(resource.attributes.get("Arn", ""))
-        self.access.tags[arn or resource.physical_id] = _tags(resource.properties.get("Tags"))
+        if tags := _tags(resource.properties.get("Tags")):
+            self.access.tags[arn or resource.physical_id] = tags
         # The ARN of a log group is written with and without its streams.
         self._core.name(resource.path, resource.physical_id, arn, arn.removesuffix(":*"))
 
@@ -209,8 +210,9 @@ class Rehearsal:
 
     @cached_property
     def http(self) -> HttpFront:
-        """The front of the application's HTTP and REST APIs."""
-        from cdk_rehearsal.services.apis import Api, HttpFront
+        """The front of the application's HTTP and REST APIs, and of its function URLs."""
+        from cdk_rehearsal.services.apis import Api, Endpoint, HttpFront
+        from cdk_rehearsal.services.function_urls import TYPE, FunctionUrl
         from cdk_rehearsal.services.http_api import HttpApi
         from cdk_rehearsal.services.rest_api import RestApi
         from cdk_rehearsal.services.tokens import Issuer
@@ -220,12 +222,17 @@ class Rehearsal:
             "AWS::ApiGateway::RestApi": RestApi,
         }
         issuer = cache(lambda url: Issuer(url, self._core.account))
-        apis = [
+        endpoints: list[Endpoint[Any]] = [
             kinds[each.type](self._core, self.lambdas, self.resources, each, issuer)
             for each in self.resources
             if each.type in kinds
         ]
-        return HttpFront(self._core, apis, issuer)
+        endpoints += [
+            FunctionUrl(self._core, self.lambdas, each)
+            for each in self.resources
+            if each.type == TYPE
+        ]
+        return HttpFront(self._core, endpoints, issuer)
 
     def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
         """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.
@@ -235,7 +242,10 @@ class Rehearsal:
         return self.http.token(subject, authorizer=authorizer, **claims)
 
     def serve_apis(self) -> dict[str, str]:
-        """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""
+        """Serves each API and function URL at a free port of 127.0.0.1.
+
+        Returns URLs by construct path.
+        """
         from cdk_rehearsal.server import Server, http_api
 
         bases = self.http.base_paths

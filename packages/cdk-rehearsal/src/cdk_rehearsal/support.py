@@ -55,7 +55,8 @@ _LIMITS = (
     + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",
     "An API has one stage. Caches, access logs and client certificates have no effect.",
-    "The signature of a request to a method with AWS_IAM is not verified.",
+    "The signature of a request to a method of a REST API with AWS_IAM is not verified. Function "
+    "URLs buffer answers.",
     "Networks, encryption and backups have no effect.",
     "All versions of a function run the code in the assembly.",
 )
@@ -158,6 +159,7 @@ def _integrations() -> Iterator[str]:
         "log group": log_subscriptions.DESTINATIONS,
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
+        "function URL": {"lambda"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():
