@@ -49,8 +49,8 @@ _LIMITS = (
     "One account and one region.",
     "Handlers are in Python. A function in another language or in a container image needs a stub: "
     "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
-    "There are no WebSocket APIs, no HTTP proxies, and no HTTP APIs from an OpenAPI document; that "
-    "of a REST API is read if it is in the template.",
+    "There are no WebSocket APIs and no HTTP proxies. The OpenAPI document of an API is read if it "
+    "is in the template or an asset.",
     "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
     + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",

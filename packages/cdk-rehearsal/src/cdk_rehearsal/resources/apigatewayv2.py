@@ -4,6 +4,7 @@ from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties, is_unresolved
+from cdk_rehearsal.resources import openapi
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.services.http_api import function_of
 from cdk_rehearsal.services.http_integrations import SUBTYPES, problems
@@ -14,7 +15,7 @@ from cdk_rehearsal.services.request_authorizer import function_of as authorizer_
 
 @creates("AWS::ApiGatewayV2::Api")
 def create_api(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates an HTTP API.
+    """Creates an HTTP API, with the routes of its OpenAPI document if it has one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
@@ -24,13 +25,31 @@ def create_api(deployment: Deployment, resource: Resource, properties: Propertie
             "without it"
         )
     properties.only("ProtocolType", "HTTP")
-    properties.ignore("DisableExecuteApiEndpoint", "IpAddressType", "Tags")
+    properties.ignore("DisableExecuteApiEndpoint", "DisableSchemaValidation")
+    properties.ignore("IpAddressType", "Tags")
+    properties.only("BasePath", "ignore")
+    properties.ignore("FailOnWarnings")
+    stated = (properties.take("Body"), properties.section("BodyS3Location"))
+    document = openapi.document_of(deployment, properties, *stated) or {}
+    try:
+        if cors := openapi.cors_of(document):
+            resource.properties.setdefault("CorsConfiguration", cors)
+    except openapi.NotKnown as error:
+        raise properties.error(str(error)) from None
     api = deployment.client("apigatewayv2").create_api(
         ProtocolType="HTTP",
-        **properties.pick("Name", "Description", "CorsConfiguration"),
+        **{
+            "Name": document.get("info", {}).get("title", resource.logical_id),
+            **properties.pick("Name", "Description", "CorsConfiguration"),
+        },
     )
     resource.physical_id = api["ApiId"]
     resource.attributes = {"ApiId": api["ApiId"], "ApiEndpoint": api["ApiEndpoint"]}
+    openapi.create(
+        *(deployment, resource, properties),
+        lambda: openapi.http_resources(document),
+        owner="ApiId",
+    )
 
 
 @creates("AWS::ApiGatewayV2::Stage")
