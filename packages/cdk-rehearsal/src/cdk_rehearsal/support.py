@@ -35,8 +35,8 @@ This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT
 """
 
 _NOT_ENFORCED = (
-    "Rates of other calls of an account, of state transitions and of messages to SNS: the defaults "
-    "are high, differ by region and rise by themselves.",
+    "Rates of other calls of an account and of state transitions: the defaults are high, differ by "
+    "region and rise by themselves.",
     "The spending on text messages, which AWS sets for each account.",
     "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
     "notifications of a bucket.",
