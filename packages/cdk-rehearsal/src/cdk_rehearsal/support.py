@@ -49,8 +49,10 @@ _LIMITS = (
     "One account and one region.",
     "Handlers are in Python. A function in another language or in a container image needs a stub: "
     "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
-    "There are no WebSocket APIs and no HTTP proxies. The OpenAPI document of an API is read if it "
-    "is in the template or an asset.",
+    "There are no HTTP proxies. The OpenAPI document of an API is read if it is in the template or "
+    "an asset.",
+    "A WebSocket API has clients in the rehearsal's own process: `rehearsal.connect(…)`. It has no "
+    "metrics.",
     "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
     + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",
@@ -160,6 +162,7 @@ def _integrations() -> Iterator[str]:
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
         "function URL": {"lambda"},
+        "WebSocket API": {"lambda", "mock"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():

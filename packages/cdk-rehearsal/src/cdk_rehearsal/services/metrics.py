@@ -320,6 +320,8 @@ class Metrics:
         https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
         """
         detail = record.detail
+        if "eventType" in detail["context"]:
+            return  # Metrics of WebSocket APIs have other names, and no data here.
         api = detail["api"]
         (of_api,) = api
         namespace, *names = _OF_REQUESTS[of_api]
