@@ -124,7 +124,10 @@ def answer(socket: WebSocket, message: Any) -> Any:
 def test_a_connection_invokes_connect_messages_and_disconnect(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-route-keys-connect-disconnect.html"""
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-route-keys-connect-disconnect.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-overview.html
+    """
     shop = chat(template, rehearse, "$connect", "$disconnect", "$default")
     socket = shop.connect("/?user=1&user=2", headers={"X-Tea": ["a", "b"]})
     socket.send("hello")
