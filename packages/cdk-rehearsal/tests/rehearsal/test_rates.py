@@ -243,6 +243,17 @@ def test_a_batch_over_the_rate_publishes_nothing(account: Cloud, rehearse: Rehea
     assert len(shop.meter.of("delivery")) == 3
 
 
+def test_a_message_over_one_rate_does_not_count_for_another(
+    account: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
+    limits = {"sns.fifo_group_messages_per_second": 1, "sns.fifo_messages_per_second": 3}
+    shop = rehearse(quotas=limits)
+    in_turn = [publish("Fast", group=group) for group in ("g", "g", "h", "i", "j")]
+    found = codes(shop, lambda shop, index: in_turn[index](shop, index), len(in_turn))
+    assert found == ["", "Throttling", "", "", "Throttling"]
+
+
 def test_without_a_quota_e_mails_have_no_rate(account: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/ses/latest/dg/quotas.html"""
     assert codes(rehearse(), mail, 210) == [""] * 210

@@ -40,9 +40,9 @@ def handler(event, context):
     api = boto3.client("apigatewaymanagementapi", endpoint_url=endpoint)
     asked = json.loads(event.get("body") or "{}")
     try:
-        api.post_to_connection(
-            ConnectionId=asked.get("to", about["connectionId"]), Data=asked.get("data", "hello")
-        )
+        call = asked.get("call", "post_to_connection")
+        data = {"Data": asked.get("data", "hello")} if call == "post_to_connection" else {}
+        getattr(api, call)(ConnectionId=asked.get("to", about["connectionId"]), **data)
     except ClientError as error:
         print(error.response["Error"]["Code"], error)
     return {"statusCode": 200}
@@ -508,40 +508,46 @@ def test_a_backend_describes_and_closes_connections(template: Cloud, rehearse: R
 
 
 @pytest.mark.parametrize(
-    ("resource", "allowed"),
+    ("call", "resource", "allowed"),
     [
-        ("${Api}/prod/POST/@connections/*", True),
-        ("${Api}/*", True),
-        ("${Api}/prod/GET/@connections/*", False),
-        ("${Api}/dev/POST/@connections/*", False),
-        ("other/prod/POST/@connections/*", False),
+        ("post_to_connection", "${Api}/beta/POST/@connections/*", True),
+        ("get_connection", "${Api}/beta/GET/@connections/*", True),
+        ("delete_connection", "${Api}/*/DELETE/@connections/*", True),
+        ("post_to_connection", "${Api}/*", True),
+        ("post_to_connection", "${Api}/beta/GET/@connections/*", False),
+        ("get_connection", "${Api}/beta/POST/@connections/*", False),
+        ("post_to_connection", "${Api}/prod/POST/@connections/*", False),
+        ("post_to_connection", "other/beta/POST/@connections/*", False),
     ],
 )
 def test_calls_back_need_a_permission(
-    template: Cloud, rehearse: Rehearse, resource: str, allowed: bool
+    template: Cloud, rehearse: Rehearse, call: str, resource: str, allowed: bool
 ) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html"""
+    arn_of_call = f"arn:aws:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"
     template.role(
         "Role",
         {
             "Effect": "Allow",
             "Action": "execute-api:ManageConnections",
-            "Resource": {
-                "Fn::Sub": f"arn:aws:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"
-            },
+            "Resource": {"Fn::Sub": arn_of_call},
         },
         {"Effect": "Allow", "Action": "logs:*", "Resource": "*"},
     )
-    shop = chat(template, rehearse, "$default", code=CALLS_BACK)
+    api(template, CALLS_BACK)
+    template.resources["Stage"]["Properties"]["StageName"] = "beta"
+    route(template, "$default")
+    shop = rehearse()
     socket = shop.connect()
-    socket.send("{}")
+    socket.send({"call": call})
     shop.run_until_idle()
-    assert socket.received == (["hello"] if allowed else [])
+    (made,) = shop.meter.of("call")
+    assert made.detail["error"] == (None if allowed else "AccessDeniedException")
     if not allowed:
         logged = shop.logs("Shop/Echo")
-        assert logged.startswith("AccessDeniedException")
+        method = call.partition("_")[0].upper()
         assert "not authorized to perform: execute-api:ManageConnections" in logged
-        assert f"/prod/POST/@connections/{socket.id}" in logged
+        assert f"/beta/{method}/@connections/{socket.id}" in logged
 
 
 # -- limits -------------------------------------------------------------------------------
