@@ -287,6 +287,8 @@ def service_of(page: str) -> str:
     folder = url.path.removeprefix("/aws/").lstrip("/").split("/")[0].lower()
     if folder == "amazoncloudwatch" and "/logs/" in url.path:
         return "CloudWatch Logs"
+    if folder == "general":  # The general reference has a page for each service.
+        folder = url.path.rpartition("/")[2].removesuffix(".html")
     return _SERVICES.get(folder, folder)
 
 

@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from cdk_rehearsal.price_lists import Price, prices
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.apis import HttpFront, HttpResponse
+    from cdk_rehearsal.services.connections import WebSocket
     from cdk_rehearsal.services.functions import InvocationResult
     from cdk_rehearsal.services.web import Host, Request, Response
+    from cdk_rehearsal.services.websocket_api import WebSocketRefused
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
     from cdk_rehearsal.virtual_time.processes import Process, Signal
     from cdk_rehearsal.virtual_time.scheduler import Scheduler
@@ -71,6 +73,7 @@ __all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePer
 __all__ += ["permission_report", "read_explanations"]
 __all__ += ["IdleBill", "Price", "idle_bill", "prices"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
+__all__ += ["WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
@@ -102,7 +105,9 @@ _NAMES = {
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.apis": ("HttpFront", "HttpResponse"),
+    "services.connections": ("WebSocket",),
     "services.web": ("Host", "Request", "Response"),
+    "services.websocket_api": ("WebSocketRefused",),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
     "virtual_time.processes": ("Process", "Signal"),
     "virtual_time.scheduler": ("Scheduler",),

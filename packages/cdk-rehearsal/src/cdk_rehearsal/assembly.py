@@ -169,8 +169,8 @@ class Assembly:
 
     def asset_directory(self, object_key: str) -> Path:
         """Returns the directory with the files of the asset that is uploaded as `object_key`."""
-        source = self._assets.get(object_key)
-        if source is None or not source.exists():
+        source = self.asset(object_key)
+        if source is None:
             raise RehearsalError(
                 f"the assembly {self.directory} has no asset {object_key}: synthesize it again"
             )
@@ -187,6 +187,11 @@ class Assembly:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(target)
         return target
+
+    def asset(self, object_key: str) -> Path | None:
+        """Returns the file or directory that is uploaded as `object_key`, if there is one."""
+        source = self._assets.get(object_key)
+        return source if source is not None and source.exists() else None
 
     def asset_size(self, object_key: str) -> int:
         """Returns the unzipped size of an asset in bytes; 0 if it is not in the assembly."""

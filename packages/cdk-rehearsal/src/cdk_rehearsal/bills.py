@@ -24,6 +24,7 @@ _NOTHING = frozenset(
         *("AWS::ApiGateway::Resource", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::UsagePlan"),
         *("AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey"),
         *("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer"),
+        *("AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::RouteResponse"),
         *("AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage"),
         *("AWS::CDK::Metadata", "AWS::CloudFormation::Stack", "AWS::Cognito::UserPool"),
         *("AWS::Cognito::UserPoolClient", "AWS::Cognito::UserPoolDomain"),

@@ -77,6 +77,12 @@ class Core:
         environment = process.environment if process is not None else None
         return environment.function if isinstance(environment, ExecutionEnvironment) else None
 
+    def principal(self) -> Principal | None:
+        """Returns the session of the function whose handler runs at the moment, if one does."""
+        process = self.scheduler.current
+        environment = process.environment if process is not None else None
+        return environment.principal if isinstance(environment, ExecutionEnvironment) else None
+
     def caller(self) -> str:
         """Returns the path of the function whose handler runs at the moment, or ``outside``."""
         return self.sender() or OUTSIDE

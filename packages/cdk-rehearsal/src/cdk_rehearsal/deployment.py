@@ -11,6 +11,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, OutsideEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.alarms import Alarms
+from cdk_rehearsal.services.connections import Connections
 from cdk_rehearsal.services.custom_bus import CustomBuses
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.event_bus import EventBus
@@ -74,6 +75,7 @@ class Deployment:
         self.layers: dict[str, Path] = {}
         """The modules of layers, by the ARNs of their versions."""
         self.web = Web(core, self.outside)
+        self.connections = Connections(core)
         self.stages: set[str] = set()
         self.provider_roles: dict[str, str] = {}
         """The roles of the functions of custom resources that the rehearsal does itself, by ARN."""
@@ -133,6 +135,7 @@ class Deployment:
             self.buckets,
             self.outboxes,
             self.web,
+            self.connections,
             self.schedules,
         ):
             service.install(patches)

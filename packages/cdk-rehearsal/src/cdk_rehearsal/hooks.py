@@ -63,6 +63,8 @@ _KEY_DENIED = {
     "sqs": "KMS.AccessDeniedException",
 }
 _DENIED_STATUS = {"json": 400}
+_CALLBACKS = "apigatewaymanagementapi"
+"""The service whose endpoint names the resource: the stage of a WebSocket API."""
 
 
 @cache
@@ -170,7 +172,7 @@ class Hooks:
                     return original(client, operation, parameters)
             scheduler.sleep(core.draw(core.latency.api_call_s))
             service = client.meta.service_model.service_name
-            target = core.path_of(_resource(service, parameters))
+            target = core.path_of(_resource(client, parameters))
             perform = partial(original, client, operation)
             call = Call(service, operation, parameters, perform, scheduler.sleep)
             error: str | None = None
@@ -200,10 +202,11 @@ class Hooks:
     def _authorize(
         self, principal: Principal, client: Any, operation: str, parameters: dict[str, Any]
     ) -> None:
+        model = client.meta.service_model
+        if model.service_name == _CALLBACKS:
+            parameters = {**parameters, "Endpoint": client.meta.endpoint_url}
         try:
-            self._core.access.authorize_call(
-                principal, client.meta.service_model, operation, parameters
-            )
+            self._core.access.authorize_call(principal, model, operation, parameters)
         except Denied as denied:
             _refuse(client, operation, denied)
 
@@ -216,8 +219,12 @@ def _refuse(client: Any, operation: str, denied: Denied) -> NoReturn:
     refuse(client, operation, code, str(denied), _DENIED_STATUS.get(model.protocol, 403))
 
 
-def _resource(service: str, parameters: dict[str, Any]) -> str:
+def _resource(client: Any, parameters: dict[str, Any]) -> str:
     """Returns the physical id or ARN of what a call is about, empty if it does not say."""
+    service = client.meta.service_model.service_name
+    if service == _CALLBACKS:
+        host: str = client.meta.endpoint_url.partition("://")[2]
+        return host.partition(".")[0]
     name = parameters.get(_RESOURCE_PARAMETERS.get(service, ""))
     if name is not None:
         return str(name)

@@ -80,8 +80,8 @@ STAND_IN_TYPES: Mapping[str, str] = {
 SYNCHRONOUS: frozenset[str] = frozenset().union(
     _types("ApiGateway", "ApiKey Authorizer BasePathMapping Deployment DomainName Method Model"),
     _types("ApiGateway", "RequestValidator Resource RestApi Stage UsagePlan UsagePlanKey VpcLink"),
-    _types("ApiGatewayV2", "Api ApiMapping Authorizer Deployment DomainName Integration Model"),
-    _types("ApiGatewayV2", "Route RouteResponse Stage VpcLink"),
+    _types("ApiGatewayV2", "Api ApiMapping Authorizer Deployment DomainName Integration"),
+    _types("ApiGatewayV2", "IntegrationResponse Model Route RouteResponse Stage VpcLink"),
     _types("Athena", "NamedQuery WorkGroup"),
     _types("CloudFront", "CachePolicy CloudFrontOriginAccessIdentity Distribution Function"),
     _types("CloudWatch", "Alarm"),

@@ -89,7 +89,7 @@ class Loader:
         for resource, check in self._deployment.checks:
             with self._collecting(resource.path, resource.where):
                 check()
-        self._problems += exceeded(self._assembly, list(self._resources.values()))
+        self._problems += exceeded(self._assembly, self._deployment.resources)
         if self._problems:
             raise LoadingError(self._problems)
         self._stand_ins.check()

@@ -21,6 +21,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 _NAMING: Mapping[str, tuple[str, ...]] = {
     "AWS::ApiGateway::Authorizer": ("AuthorizerUri",),
     "AWS::ApiGateway::Method": ("Integration",),
+    "AWS::ApiGateway::RestApi": ("Body",),
+    "AWS::ApiGatewayV2::Api": ("Body",),
     "AWS::ApiGatewayV2::Authorizer": ("AuthorizerUri",),
     "AWS::ApiGatewayV2::Integration": ("IntegrationUri",),
     "AWS::Events::Rule": ("EventBusName", "Targets"),
@@ -28,6 +30,7 @@ _NAMING: Mapping[str, tuple[str, ...]] = {
     "AWS::Lambda::EventInvokeConfig": ("DestinationConfig",),
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName", "DestinationConfig"),
     "AWS::Lambda::Function": ("DeadLetterConfig",),
+    "AWS::Lambda::Url": ("TargetFunctionArn",),
     "AWS::Pipes::Pipe": ("Source", "Target", "Enrichment"),
     "AWS::S3::Bucket": ("NotificationConfiguration",),
     "AWS::SNS::Subscription": ("TopicArn", "Endpoint", "RedrivePolicy"),

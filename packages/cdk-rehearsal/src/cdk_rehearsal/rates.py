@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
@@ -23,13 +23,17 @@ class Bucket:
 
     def take(self, amount: int = 1) -> bool:
         """Takes tokens, if there are enough."""
-        if self._rate == inf:
-            return True
-        self._fill()
-        if self._tokens < amount:
+        if not self.has(amount):
             return False
         self._tokens -= amount
         return True
+
+    def has(self, amount: int) -> bool:
+        """Whether there are enough tokens."""
+        if self._rate == inf:
+            return True
+        self._fill()
+        return self._tokens >= amount
 
     def reserve(self) -> float:
         """Takes a token, even one that is not there yet; returns the seconds until it is."""
@@ -77,6 +81,13 @@ class Rates:
         if limit not in self._windows:
             self._windows[limit] = Window(most, _SECONDS["day"], self._now)
         return self._windows[limit].take(amount)
+
+    def take_all(self, amounts: Iterable[tuple[str, str, int]]) -> bool:
+        """Whether several rates have room, each of a resource for an amount; then all count."""
+        buckets = [(self._bucket(limit, of), amount) for limit, of, amount in amounts]
+        if not all(bucket.has(amount) for bucket, amount in buckets):
+            return False
+        return all(bucket.take(amount) for bucket, amount in buckets)
 
     def wait(self, limit: str) -> float:
         """Returns the seconds by which a rate delays what comes now."""

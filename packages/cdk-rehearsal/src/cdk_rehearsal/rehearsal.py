@@ -30,7 +30,8 @@ from cdk_rehearsal.virtual_time.scheduler import Scheduler
 if TYPE_CHECKING:
     # These import moto, or are about it: at run time the first rehearsal imports them.
     from cdk_rehearsal.server import Server
-    from cdk_rehearsal.services.apis import HttpFront
+    from cdk_rehearsal.services.apis import Headers, HttpFront
+    from cdk_rehearsal.services.connections import WebSocket
     from cdk_rehearsal.services.functions import Function, InvocationResult
     from cdk_rehearsal.services.outboxes import Email, Sms
 
@@ -151,7 +152,8 @@ class Rehearsal:
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
         arn = str(resource.attributes.get("Arn", ""))
-        self.access.tags[arn or resource.physical_id] = _tags(resource.properties.get("Tags"))
+        if tags := _tags(resource.properties.get("Tags")):
+            self.access.tags[arn or resource.physical_id] = tags
         # The ARN of a log group is written with and without its streams.
         self._core.name(resource.path, resource.physical_id, arn, arn.removesuffix(":*"))
 
@@ -209,8 +211,9 @@ class Rehearsal:
 
     @cached_property
     def http(self) -> HttpFront:
-        """The front of the application's HTTP and REST APIs."""
-        from cdk_rehearsal.services.apis import Api, HttpFront
+        """The front of the application's HTTP and REST APIs, and of its function URLs."""
+        from cdk_rehearsal.services.apis import Api, Endpoint, HttpFront
+        from cdk_rehearsal.services.function_urls import TYPE, FunctionUrl
         from cdk_rehearsal.services.http_api import HttpApi
         from cdk_rehearsal.services.rest_api import RestApi
         from cdk_rehearsal.services.tokens import Issuer
@@ -220,12 +223,55 @@ class Rehearsal:
             "AWS::ApiGateway::RestApi": RestApi,
         }
         issuer = cache(lambda url: Issuer(url, self._core.account))
-        apis = [
+        endpoints: list[Endpoint[Any]] = [
             kinds[each.type](self._core, self.lambdas, self.resources, each, issuer)
             for each in self.resources
-            if each.type in kinds
+            if each.type in kinds and not _has_sockets(each)
         ]
-        return HttpFront(self._core, apis, issuer)
+        endpoints += [
+            FunctionUrl(self._core, self.lambdas, each)
+            for each in self.resources
+            if each.type == TYPE
+        ]
+        return HttpFront(self._core, endpoints, issuer)
+
+    @cached_property
+    def _sockets(self) -> HttpFront:
+        """The front of the application's WebSocket APIs."""
+        from cdk_rehearsal.services.apis import HttpFront
+        from cdk_rehearsal.services.websocket_api import WebSocketApi
+
+        more = (self.http.issuer, self._deployment.connections)
+        apis = [
+            WebSocketApi(self._core, self.lambdas, self.resources, each, *more)
+            for each in self.resources
+            if _has_sockets(each)
+        ]
+        return HttpFront(self._core, apis, self.http.issuer)
+
+    def connect(
+        self,
+        path: str = "/",
+        *,
+        headers: Headers | None = None,
+        subprotocols: Sequence[str] = (),
+        api: str | None = None,
+        role: str | None = None,
+    ) -> WebSocket:
+        """Connects a client with a WebSocket API; ``path`` may have a query.
+
+        ``api`` is the construct path of the API, if there is more than one. ``role`` is the ARN of
+        a role that signs the request. Raises WebSocketRefused if the API does not accept it.
+        """
+        from cdk_rehearsal.services.websocket_api import connect
+
+        return connect(
+            *(self._sockets, path),
+            headers=headers or {},
+            subprotocols=subprotocols,
+            api=api,
+            role=role,
+        )
 
     def token(self, subject: str, *, authorizer: str | None = None, **claims: Any) -> str:
         """Returns a JSON Web Token that an authorizer of the API accepts as ``subject``'s.
@@ -235,7 +281,10 @@ class Rehearsal:
         return self.http.token(subject, authorizer=authorizer, **claims)
 
     def serve_apis(self) -> dict[str, str]:
-        """Serves each HTTP API at a free port of 127.0.0.1; returns URLs by construct path."""
+        """Serves each API and function URL at a free port of 127.0.0.1.
+
+        Returns URLs by construct path.
+        """
         from cdk_rehearsal.server import Server, http_api
 
         bases = self.http.base_paths
@@ -338,6 +387,12 @@ class Rehearsal:
     def path_of(self, identifier: str) -> str:
         """Returns the construct path of a physical id or ARN; itself if it is not known."""
         return self._core.path_of(identifier)
+
+
+def _has_sockets(resource: Resource) -> bool:
+    """Whether a resource is a WebSocket API."""
+    is_api = resource.type == "AWS::ApiGatewayV2::Api"
+    return is_api and resource.properties.get("ProtocolType") == "WEBSOCKET"
 
 
 def _tags(stated: Any) -> dict[str, str]:

@@ -35,8 +35,8 @@ This page is generated from the code: `python -m cdk_rehearsal.support > SUPPORT
 """
 
 _NOT_ENFORCED = (
-    "Rates of other calls of an account, of state transitions and of messages to SNS: the defaults "
-    "are high, differ by region and rise by themselves.",
+    "Rates of other calls of an account and of state transitions: the defaults are high, differ by "
+    "region and rise by themselves.",
     "The spending on text messages, which AWS sets for each account.",
     "The input of a schedule of EventBridge Scheduler, code within a template, and the number of "
     "notifications of a bucket.",
@@ -49,13 +49,16 @@ _LIMITS = (
     "One account and one region.",
     "Handlers are in Python. A function in another language or in a container image needs a stub: "
     "the AWS SDK of its runtime is not in its asset, and its time would not be virtual.",
-    "There are no WebSocket APIs, no HTTP proxies, and no HTTP APIs from an OpenAPI document; that "
-    "of a REST API is read if it is in the template.",
+    "There are no HTTP proxies. The OpenAPI document of an API is read if it is in the template or "
+    "an asset.",
+    "A WebSocket API has clients in the rehearsal's own process: `rehearsal.connect(…)`. It has no "
+    "metrics.",
     "Conditions on `aws:ResourceTag` read the tags in the template. Conditions on "
     + ", ".join(f"`{key}`" for key in sorted(NOT_IN_ASSEMBLY.values()))
     + " need their values.",
     "An API has one stage. Caches, access logs and client certificates have no effect.",
-    "The signature of a request to a method with AWS_IAM is not verified.",
+    "The signature of a request to a method of a REST API with AWS_IAM is not verified. Function "
+    "URLs buffer answers.",
     "Networks, encryption and backups have no effect.",
     "All versions of a function run the code in the assembly.",
 )
@@ -158,6 +161,8 @@ def _integrations() -> Iterator[str]:
         "log group": log_subscriptions.DESTINATIONS,
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
+        "function URL": {"lambda"},
+        "WebSocket API": {"lambda", "mock"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():

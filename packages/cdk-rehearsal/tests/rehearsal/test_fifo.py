@@ -42,6 +42,29 @@ def worker(template: Cloud, **properties: Any) -> None:
     template.mapping("Mapping", arn("Queue"), "Work", **{"BatchSize": 1, **properties})
 
 
+@pytest.mark.parametrize(("scope", "delivered"), [("Topic", 1), ("MessageGroup", 2)])
+def test_a_topic_knows_messages_again_within_its_scope(
+    template: Cloud, rehearse: Rehearse, scope: str, delivered: int
+) -> None:
+    """https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_sns.FifoThroughputScope.html"""
+    template.queue("Queue")
+    topic(template, FifoThroughputScope=scope)
+    shop = rehearse()
+    for group in ("a", "b", "a"):
+        shop.client("sns").publish(
+            TopicArn=shop.physical_id("Shop/Topic"), Message="same", MessageGroupId=group
+        )
+    shop.run_until_idle()
+    assert len(shop.messages("Shop/Queue")) == delivered
+
+
+def test_a_scope_is_for_fifo_topics(template: Cloud) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/fifo-high-throughput.html"""
+    template.add("Topic", "AWS::SNS::Topic", FifoThroughputScope="Topic")
+    (found,) = check(template.write())
+    assert "FifoThroughputScope is for FIFO topics" in found.problem
+
+
 def test_the_messages_of_a_group_are_handled_one_after_the_other(
     template: Cloud, rehearse: Rehearse
 ) -> None:
@@ -100,8 +123,9 @@ def test_a_repeated_message_is_dropped_for_five_minutes(
     assert len([line for line in handled(shop) if line == "g same"]) == kept
 
 
-def topic(template: Cloud) -> None:
-    template.add("Topic", "AWS::SNS::Topic", FifoTopic=True, ContentBasedDeduplication=True)
+def topic(template: Cloud, **properties: Any) -> None:
+    fifo = {"FifoTopic": True, "ContentBasedDeduplication": True}
+    template.add("Topic", "AWS::SNS::Topic", **fifo, **properties)
     template.add(
         "Send",
         "AWS::SNS::Subscription",

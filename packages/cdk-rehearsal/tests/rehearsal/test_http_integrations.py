@@ -553,18 +553,6 @@ class TestMapping:
         assert problem in found.problem
 
 
-def test_a_websocket_api_is_refused_by_name(template: Cloud) -> None:
-    template.add(
-        "Api",
-        "AWS::ApiGatewayV2::Api",
-        Name="chat",
-        ProtocolType="WEBSOCKET",
-        RouteSelectionExpression="$request.body.action",
-    )
-    problems = [each.problem for each in check(template.write())]
-    assert any("no WebSocket APIs" in problem for problem in problems)
-
-
 def test_an_alias_of_a_function_answers(template: Cloud, aws: Deploy) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html"""
     api(template)

@@ -141,6 +141,15 @@ def the_qualifier_of_an_invocation() -> str | None:
     return qualifier
 
 
+def the_end_of_a_url() -> str:
+    role = client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    client("lambda").create_function(
+        FunctionName="f", Runtime="python3.13", Role=role, Handler="h", Code={"ZipFile": b""}
+    )
+    answer = client("lambda").create_function_url_config(FunctionName="f", AuthType="NONE")
+    return str(answer["FunctionUrl"])[-7:]
+
+
 def the_end_of_a_visibility_timeout() -> int:
     sqs = client("sqs")
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
@@ -289,6 +298,7 @@ DEFECTS: list[tuple[Scenario, Any, Any]] = [
     (a_failed_update, {**KEY, "n": {"N": "1"}}, None),
     (a_failed_update_of_an_item, {"N": "1"}, {"N": "0"}),
     (the_qualifier_of_an_invocation, None, "live"),
+    (the_end_of_a_url, ".on.aws", "on.aws/"),
     (the_end_of_a_visibility_timeout, 0, 1),
     (sequence_numbers, 1, 56),
     (a_schedule_in_an_unknown_group, "KeyError", "ResourceNotFoundException"),

@@ -26,6 +26,11 @@ RATES = {
     "scheduler.invocations_per_second": (1_000, 1_000, 1),
     "ses.sends_per_day": (200, 200, 86_400),
     "ses.sends_per_second": (1, 1, 1),
+    "sns.fifo_group_messages_per_second": (300, 300, 1),
+    "sns.fifo_messages_per_second": (3_000, 3_000, 1),
+    "sns.fifo_topic_bytes_per_second": (20_971_520, 20_971_520, 1),
+    "sns.fifo_topic_messages_per_second": (3_000, 3_000, 1),
+    "sns.standard_messages_per_second": (1_500, 1_500, 1),
     "stepfunctions.express_starts_per_second": (6_000, 6_000, 1),
     "stepfunctions.standard_starts_per_second": (800, 150, 1),
 }
@@ -76,6 +81,15 @@ def account(template: Cloud) -> Cloud:
     template.function("Caller", CALLS, Timeout=60)
     template.bus("Bus")
     template.queue("Queue")
+    template.add("Topic", "AWS::SNS::Topic")
+    for name, scope in (("Fifo", "Topic"), ("Fast", "MessageGroup")):
+        template.add(
+            name,
+            "AWS::SNS::Topic",
+            FifoTopic=True,
+            ContentBasedDeduplication=True,
+            FifoThroughputScope=scope,
+        )
     template.add("Pool", "AWS::Cognito::UserPool")
     template.add("Mail", "AWS::SES::EmailIdentity", EmailIdentity="shop.example")
     for kind in ("STANDARD", "EXPRESS"):
@@ -120,6 +134,23 @@ def mail(shop: Rehearsal, _: int) -> Any:
     return "sesv2", "send_email", parameters
 
 
+def publish(name: str, size: int = 1, group: str = "", batch: int = 0) -> Any:
+    """Calls that publish a message, or a batch of them, each different."""
+
+    def call(shop: Rehearsal, index: int) -> Any:
+        topic = {"TopicArn": shop.physical_id(f"Shop/{name}")}
+        more = {"MessageGroupId": group or f"g{index}"} if name != "Topic" else {}
+        entries = [
+            {"Message": f"{index} {each} ".ljust(size, "x"), **more} for each in range(batch or 1)
+        ]
+        if not batch:
+            return "sns", "publish", {**topic, **entries[0]}
+        named = [{"Id": str(each), **entry} for each, entry in enumerate(entries)]
+        return "sns", "publish_batch", {**topic, "PublishBatchRequestEntries": named}
+
+    return call
+
+
 def start(kind: str) -> Callable[[Rehearsal, int], Any]:
     def call(shop: Rehearsal, _: int) -> Any:
         machine = shop.physical_id(f"Shop/{kind}")
@@ -151,6 +182,14 @@ THROTTLED = "ThrottlingException"
         ("ses.sends_per_second", 4, mail, THROTTLED),
         ("ses.sends_per_day", 4, mail, THROTTLED),
         ("stepfunctions.express_starts_per_second", 2, start("Express"), THROTTLED),
+        ("sns.standard_messages_per_second", 2, publish("Topic"), "Throttling"),
+        ("sns.standard_messages_per_second", 8, publish("Topic", batch=4), "Throttling"),
+        ("sns.fifo_messages_per_second", 2, publish("Fifo"), "Throttling"),
+        ("sns.fifo_messages_per_second", 8, publish("Fast", batch=4), "Throttling"),
+        ("sns.fifo_topic_messages_per_second", 2, publish("Fifo"), "Throttling"),
+        ("sns.fifo_topic_bytes_per_second", 250, publish("Fifo", size=100), "Throttling"),
+        ("sns.fifo_group_messages_per_second", 2, publish("Fifo", group="g"), "Throttling"),
+        ("sns.fifo_group_messages_per_second", 2, publish("Fast", group="g"), "Throttling"),
     ],
 )
 def test_a_call_over_the_rate_fails_and_the_retries_of_an_sdk_help(
@@ -171,6 +210,48 @@ def test_a_bucket_of_its_own_size_shrinks_with_its_rate(account: Cloud, rehearse
     assert codes(shop, start("Express"), 1) == [""]
     shop.run_for(1)
     assert codes(shop, start("Standard"), 4) == [""] * 3 + [THROTTLED]
+
+
+@pytest.mark.parametrize(
+    ("limit", "call"),
+    [
+        ("sns.fifo_messages_per_second", publish("Topic")),
+        ("sns.standard_messages_per_second", publish("Fifo")),
+        ("sns.fifo_group_messages_per_second", publish("Fifo")),
+        ("sns.fifo_topic_messages_per_second", publish("Fast")),
+        ("sns.fifo_topic_bytes_per_second", publish("Fast", size=100)),
+    ],
+)
+def test_a_rate_of_topics_is_for_its_own_kind_of_them(
+    account: Cloud, rehearse: Rehearse, limit: str, call: Any
+) -> None:
+    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
+    assert codes(rehearse(quotas={limit: 2}), call, 5) == [""] * 5
+
+
+def test_a_batch_over_the_rate_publishes_nothing(account: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
+    account.add(
+        *("Subscription", "AWS::SNS::Subscription"),
+        TopicArn=ref("Topic"),
+        Protocol="email",
+        Endpoint="a@shop.example",
+    )
+    shop = rehearse(quotas={"sns.standard_messages_per_second": 3})
+    assert codes(shop, publish("Topic", batch=4), 1) == ["Throttling"]
+    assert codes(shop, publish("Topic", batch=3), 1) == [""]
+    assert len(shop.meter.of("delivery")) == 3
+
+
+def test_a_message_over_one_rate_does_not_count_for_another(
+    account: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/general/latest/gr/sns.html"""
+    limits = {"sns.fifo_group_messages_per_second": 1, "sns.fifo_messages_per_second": 3}
+    shop = rehearse(quotas=limits)
+    in_turn = [publish("Fast", group=group) for group in ("g", "g", "h", "i", "j")]
+    found = codes(shop, lambda shop, index: in_turn[index](shop, index), len(in_turn))
+    assert found == ["", "Throttling", "", "", "Throttling"]
 
 
 def test_without_a_quota_e_mails_have_no_rate(account: Cloud, rehearse: Rehearse) -> None:

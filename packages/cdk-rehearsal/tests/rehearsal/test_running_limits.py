@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from cdk_rehearsal import Rehearsal, RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.filters import FilterCriteria, SubscriptionFilter
 from cdk_rehearsal.patterns import PatternError
-from cdk_rehearsal.services.http_formats import caller_of
+from cdk_rehearsal.services.http_formats import check_signature
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.tokens import Forbidden
 from cdk_rehearsal.target_inputs import InputTransformer
@@ -142,13 +142,13 @@ def test_a_signature_is_valid_for_five_minutes(
     headers = {name.lower(): value for name, value in request.headers.items()}
     signed = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     now = signed.timestamp() + age
-    check: Any = caller_of
-    arguments = ("GET", "https://api.example/", headers, b"")
+    check: Any = check_signature
+    arguments = ("GET", "https://api.example/", headers, b"", "eu-central-1", now, "execute-api")
     if valid:
-        assert check(*arguments, region="eu-central-1", now=now)
+        check(*arguments)
     else:
         with pytest.raises(Forbidden, match="of another time"):
-            check(*arguments, region="eu-central-1", now=now)
+            check(*arguments)
 
 
 # -- filters and input transformers -----------------------------------------------------------

@@ -36,6 +36,7 @@ _ARNS = {
     "AWS::KMS::Key": ("Arn",),
     "AWS::Kinesis::Stream": ("Arn",),
     "AWS::Lambda::Function": ("Arn",),
+    "AWS::Lambda::Url": ("FunctionUrl",),
     "AWS::S3::Bucket": ("Arn",),
     "AWS::SQS::Queue": ("Arn", "QueueName"),
 }
@@ -264,12 +265,16 @@ class Replayed:
     def request(
         self, method: str, path: str, *, headers: Any = None, body: Any = None
     ) -> HttpResponse:
-        (api,) = (r for r in self._resources.values() if r.type.endswith(("::Api", "::RestApi")))
+        kinds = ("::Api", "::RestApi", "::Url")
+        (api,) = (r for r in self._resources.values() if r.type.endswith(kinds))
         host = f"{api.physical_id}.execute-api.{self.region}.amazonaws.com"
+        if url := api.attributes.get("FunctionUrl"):
+            host = urlsplit(url).netloc
         sent = dict(headers or {})
         if self._endpoint.url:  # emulators tell APIs apart by a name that they have agreed on
             port = urlsplit(self._endpoint.url).port
-            sent["Host"] = f"{api.physical_id}.execute-api.localhost:{port}"
+            name, service = host.split(".")[:2]
+            sent["Host"] = f"{name}.{service}.localhost:{port}"
         if body is not None and not isinstance(body, str | bytes):
             body, sent = json.dumps(body), {"content-type": "application/json", **sent}
         url = self._endpoint.url or f"https://{host}"

@@ -28,8 +28,6 @@ _ACTIONS: Mapping[str, Sequence[str]] = {
     # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
     "lambda:Invoke": ["lambda:InvokeFunction"],
     "lambda:InvokeWithResponseStream": ["lambda:InvokeFunction"],
-    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html
-    "execute-api:*Connection": ["execute-api:ManageConnections"],
     # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
     "bedrock:Converse": ["bedrock:InvokeModel"],
     "bedrock:ConverseStream": ["bedrock:InvokeModelWithResponseStream"],
@@ -633,7 +631,23 @@ def _delete_objects(account: Account, parameters: Parameters) -> Iterator[CallRe
         yield _request(account, action, {"Bucket": parameters["Bucket"], "Key": each["Key"]})
 
 
+_METHODS = {"DeleteConnection": "DELETE", "GetConnection": "GET", "PostToConnection": "POST"}
+
+
+def _connection(method: str) -> _Several:
+    def find(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html."""
+        host, _, stage = parameters["Endpoint"].partition("://")[2].rstrip("/").partition("/")
+        api = f"{account.region}:{account.account}:{host.partition('.')[0]}"
+        path = f"{stage}/{method}/@connections/{parameters['ConnectionId']}"
+        arn = f"arn:aws:execute-api:{api}/{path}"
+        yield CallRequest("execute-api:ManageConnections", arn, _constant({}))
+
+    return find
+
+
 _SEVERAL: Mapping[str, _Several] = {
+    **{f"execute-api:{call}": _connection(method) for call, method in _METHODS.items()},
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,
     "dynamodb:BatchGetItem": _batch_get,

@@ -168,6 +168,8 @@ class Access:
         self.stated: dict[str, str] = {}
         """Values of keys that depend on the network or the organization, as they were given."""
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self.anonymous = Principal("")
+        """The sender of a request that nobody has signed."""
         self._services: dict[str, Principal] = {}
         self._sessions: dict[tuple[str, str], Principal] = {}
         self._roles: dict[str, tuple[Policies, Policies | None]] = {}
@@ -423,6 +425,8 @@ class Access:
             if source_arn:
                 context["aws:sourcearn"] = source_arn
             return context
+        if principal is self.anonymous:
+            return {**context, "aws:principaltype": "Anonymous"}
         model = stored_policies.role(self.account, principal.role)
         tags = {tag["Key"]: tag["Value"] for tag in model.tags} if model else {}
         session = principal.session.rpartition("/")[2]

@@ -20,6 +20,7 @@ KINDS: Mapping[str, str] = {
     "AWS::EventsV2::Subscriber": "rule",
     "AWS::Kinesis::Stream": "stream",
     "AWS::Lambda::Function": "function",
+    "AWS::Lambda::Url": "api",
     "AWS::Logs::LogGroup": "log group",
     "AWS::Pipes::Pipe": "pipe",
     "AWS::S3::Bucket": "bucket",

@@ -1,8 +1,6 @@
 """AWS::ApiGateway: REST APIs with their methods, authorizers, models, keys and usage plans."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from jsonschema import Draft4Validator
@@ -11,8 +9,8 @@ from jsonschema.exceptions import SchemaError
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.openapi import NotKnown, resources_of
-from cdk_rehearsal.resources.registry import CREATORS, Resource, creates
+from cdk_rehearsal.resources import openapi
+from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.services.request_authorizer import function_of
 from cdk_rehearsal.services.service_calls import service_of
 from cdk_rehearsal.services.velocity import Velocity
@@ -38,37 +36,17 @@ def create_rest_api(deployment: Deployment, resource: Resource, properties: Prop
     properties.only("ApiKeySourceType", "HEADER", "AUTHORIZER")
     _identify(deployment, resource, "RestApiId")
     resource.attributes["RootResourceId"] = f"{resource.physical_id}root"
-    document = properties.take("Body")
-    properties.ignore("FailOnWarnings")
     properties.only("Mode", "overwrite", "merge")
-    if document:
-        _import(deployment, resource, properties, document)
-
-
-def _import(
-    deployment: Deployment, api: Resource, properties: Properties, document: Mapping[str, Any]
-) -> None:
-    """Creates what an OpenAPI document states, as if the template stated it."""
-    root = api.attributes["RootResourceId"]
-    identifiers = {root: root}
-    try:
-        stated = [*resources_of(document, root)]
-    except NotKnown as error:
-        raise properties.error(str(error)) from None
-    for kind, values in stated:
-        values["RestApiId"] = api.physical_id
-        for name in ("ResourceId", "AuthorizerId"):
-            if name in values:
-                values[name] = identifiers[values[name]]
-        known = values.pop("Name") if kind == "Resource" else values.get("Name", "")
-        type_ = f"AWS::ApiGateway::{kind}"
-        path = f"{api.path}/{known or values['HttpMethod']}"
-        part = replace(api, path=path, type=type_, properties=values, attributes={})
-        inner = Properties(values, properties.where, properties.problems)
-        CREATORS[type_](deployment, part, inner)
-        properties.problems += inner.unknown()
-        identifiers[known] = part.physical_id
-        deployment.resources.append(part)
+    properties.ignore("FailOnWarnings")
+    stated = (properties.take("Body"), properties.section("BodyS3Location"))
+    document = openapi.document_of(deployment, properties, *stated)
+    if document is not None:
+        root = resource.attributes["RootResourceId"]
+        openapi.create(
+            *(deployment, resource, properties),
+            lambda: openapi.rest_resources(document, root),
+            owner="RestApiId",
+        )
 
 
 @creates("AWS::ApiGateway::Resource")

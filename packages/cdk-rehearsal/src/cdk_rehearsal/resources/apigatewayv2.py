@@ -1,36 +1,74 @@
-"""AWS::ApiGatewayV2: HTTP APIs with their routes, integrations and authorizers."""
+"""AWS::ApiGatewayV2: HTTP and WebSocket APIs with their routes, integrations and authorizers."""
 
+import re
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
+from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties, is_unresolved
+from cdk_rehearsal.resources import openapi
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.services.http_api import function_of
 from cdk_rehearsal.services.http_integrations import SUBTYPES, problems
 from cdk_rehearsal.services.http_mappings import problem_of, problems_of_changes
 from cdk_rehearsal.services.log_groups import AccessLog, log_group_of
 from cdk_rehearsal.services.request_authorizer import function_of as authorizer_function
+from cdk_rehearsal.services.websocket_api import SELECTION, mock_status
+
+_SOCKET_SOURCE = r"(route\.request\.(header|querystring)|stageVariables|context)\.[\w.-]+"
 
 
 @creates("AWS::ApiGatewayV2::Api")
 def create_api(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Creates an HTTP API.
+    """Creates a WebSocket API, or an HTTP API, with the routes of its OpenAPI document if any.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
-    if properties.take("ProtocolType") == "WEBSOCKET":
+    properties.only("ProtocolType", "HTTP", "WEBSOCKET")
+    properties.ignore("DisableExecuteApiEndpoint", "DisableSchemaValidation", "FailOnWarnings")
+    properties.ignore("IpAddressType", "Tags")
+    properties.only("BasePath", "ignore")
+    # The API reads it.
+    expression = properties.take("RouteSelectionExpression")
+    sockets = properties.take("ProtocolType") == "WEBSOCKET"
+    stated = (properties.take("Body"), properties.section("BodyS3Location"))
+    document = openapi.document_of(deployment, properties, *stated) or {}
+    try:
+        if cors := openapi.cors_of(document):
+            resource.properties.setdefault("CorsConfiguration", cors)
+    except openapi.NotKnown as error:
+        raise properties.error(str(error)) from None
+    if sockets and not SELECTION.fullmatch(str(expression)):
         raise properties.error(
-            "ProtocolType = WEBSOCKET: the rehearsal has no WebSocket APIs; rehearse the stacks "
-            "without it"
+            f"the rehearsal does not know RouteSelectionExpression = {expression!r}: use one such "
+            "as $request.body.action"
         )
-    properties.only("ProtocolType", "HTTP")
-    properties.ignore("DisableExecuteApiEndpoint", "IpAddressType", "Tags")
     api = deployment.client("apigatewayv2").create_api(
-        ProtocolType="HTTP",
-        **properties.pick("Name", "Description", "CorsConfiguration"),
+        ProtocolType="WEBSOCKET" if sockets else "HTTP",
+        **({"RouteSelectionExpression": expression} if sockets else {}),
+        **{
+            "Name": document.get("info", {}).get("title", resource.logical_id),
+            **properties.pick("Name", "Description", "CorsConfiguration"),
+        },
     )
-    resource.physical_id = api["ApiId"]
-    resource.attributes = {"ApiId": api["ApiId"], "ApiEndpoint": api["ApiEndpoint"]}
+    identifier = resource.physical_id = api["ApiId"]
+    scheme = "wss" if sockets else "https"
+    resource.attributes = {
+        "ApiId": identifier,
+        "ApiEndpoint": f"{scheme}://{api['ApiEndpoint'].partition('://')[2]}",
+    }
+    openapi.create(
+        *(deployment, resource, properties),
+        lambda: openapi.http_resources(document),
+        owner="ApiId",
+    )
+
+
+def _has_sockets(deployment: Deployment, properties: Properties) -> bool:
+    """Whether a resource is of a WebSocket API."""
+    api_id = properties.require("ApiId")
+    api = deployment.client("apigatewayv2").get_api(ApiId=api_id)
+    return bool(api["ProtocolType"] == "WEBSOCKET")
 
 
 @creates("AWS::ApiGatewayV2::Stage")
@@ -76,14 +114,29 @@ def _check_routes(deployment: Deployment, api_id: str, properties: Properties) -
         )
 
 
+@creates("AWS::ApiGatewayV2::Deployment")
+def create_deployment(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Creates a deployment; it has what the API has in the end.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-deployment.html
+    """
+    properties.ignore("Description", "StageName")
+    properties.require("ApiId")
+    resource.physical_id = deployment.core.new_id().replace("-", "")[:10]
+    resource.attributes = {"DeploymentId": resource.physical_id}
+
+
 @creates("AWS::ApiGatewayV2::Integration")
 def create_integration(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Creates an integration of an API with a function or a service.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-integration.html
     """
-    properties.only("IntegrationType", "AWS_PROXY")
     properties.only("ConnectionType", "INTERNET")
+    if _has_sockets(deployment, properties):
+        _create_socket_integration(deployment, resource, properties)
+        return
+    properties.only("IntegrationType", "AWS_PROXY")
     properties.only("PayloadFormatVersion", "1.0", "2.0")
     parameters = properties.take("RequestParameters", {})
     answers = {
@@ -118,6 +171,42 @@ def create_integration(deployment: Deployment, resource: Resource, properties: P
     )
 
 
+def _create_socket_integration(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Creates an integration of a WebSocket API: with a function, or none at all.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
+    """
+    properties.only("IntegrationType", "AWS_PROXY", "MOCK")
+    properties.only("PayloadFormatVersion", "1.0")
+    properties.only("ContentHandlingStrategy", "CONVERT_TO_TEXT")
+    properties.ignore("PassthroughBehavior")
+    kind = properties.require("IntegrationType")
+    most = LIMITS["apigatewaymanagementapi.timeout_ms"]
+    if not 50 <= properties.integer("TimeoutInMillis", most) <= most:
+        raise properties.error(f"TimeoutInMillis is from 50 to {most}")
+    stated = properties.pick(
+        *("CredentialsArn", "Description", "IntegrationMethod", "IntegrationUri"),
+        *("RequestTemplates", "TemplateSelectionExpression"),
+    )
+    if kind == "MOCK":
+        try:
+            mock_status(properties.values)
+        except ValueError as error:
+            raise properties.error(f"RequestTemplates: {error}: state a statusCode") from None
+    else:
+        properties.only("RequestTemplates", {})
+        arn = function_of(str(properties.require("IntegrationUri")))
+        if arn is not None:
+            deployment.lambdas.function(arn)
+        elif not is_unresolved(stated["IntegrationUri"]):
+            properties.only("IntegrationUri", "the ARN of a function")
+    api_id = properties.require("ApiId")
+    parameters = {"ApiId": api_id, "IntegrationType": kind, **stated}
+    _create(deployment, resource, "create_integration", "IntegrationId", **parameters)
+
+
 def _check_function(deployment: Deployment, properties: Properties) -> None:
     """Raises RehearsalError if there is no such function."""
     uri = properties.take("IntegrationUri")
@@ -135,10 +224,20 @@ def create_route(deployment: Deployment, resource: Resource, properties: Propert
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-route.html
     """
-    properties.only("AuthorizationType", "NONE", "JWT", "AWS_IAM", "CUSTOM")
-    if properties.take("AuthorizationType") in ("JWT", "CUSTOM"):
+    kind = properties.take("AuthorizationType", "NONE")
+    if _has_sockets(deployment, properties):
+        properties.only("AuthorizationType", "NONE", "AWS_IAM", "CUSTOM")
+        properties.only("RouteResponseSelectionExpression", "$default")
+        properties.pick("RouteResponseSelectionExpression")
+        if kind != "NONE" and properties.require("RouteKey") != "$connect":
+            raise properties.error(
+                "a WebSocket API authorizes connections only: the route $connect"
+            )
+    else:
+        properties.only("AuthorizationType", "NONE", "JWT", "AWS_IAM", "CUSTOM")
+        properties.require("Target")
+    if kind in ("JWT", "CUSTOM"):
         properties.require("AuthorizerId")
-    properties.require("Target")
     properties.only("ApiKeyRequired", False, "false")
     _create(
         deployment,
@@ -153,6 +252,21 @@ def create_route(deployment: Deployment, resource: Resource, properties: Propert
     )
 
 
+@creates("AWS::ApiGatewayV2::RouteResponse")
+def create_route_response(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Lets a client of a WebSocket API get what a function answers.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-routeresponse.html
+    """
+    properties.only("RouteResponseKey", "$default")
+    for name in ("ApiId", "RouteId", "RouteResponseKey"):
+        properties.require(name)
+    resource.physical_id = deployment.core.new_id().replace("-", "")[:10]
+    resource.attributes = {"RouteResponseId": resource.physical_id}
+
+
 @creates("AWS::ApiGatewayV2::Authorizer")
 def create_authorizer(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Creates an authorizer of an API: an issuer of tokens or a function.
@@ -164,7 +278,9 @@ def create_authorizer(deployment: Deployment, resource: Resource, properties: Pr
     # moto asks for it, though an authorizer that is a function needs none.
     parameters = {"IdentitySource": properties.take("IdentitySource", [])}
     parameters |= properties.pick("JwtConfiguration", "Name")
-    if kind == "REQUEST":
+    if _has_sockets(deployment, properties):
+        parameters |= _check_socket_authorizer(deployment, properties)
+    elif kind == "REQUEST":
         parameters |= _check_custom(deployment, properties)
     _create(
         deployment,
@@ -175,6 +291,20 @@ def create_authorizer(deployment: Deployment, resource: Resource, properties: Pr
         AuthorizerType=kind,
         **parameters,
     )
+
+
+def _check_socket_authorizer(deployment: Deployment, properties: Properties) -> dict[str, Any]:
+    """Returns the properties of an authorizer of connections, which is a function.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
+    """
+    properties.only("AuthorizerType", "REQUEST")
+    uri = str(properties.take("AuthorizerUri"))
+    deployment.lambdas.function(authorizer_function(uri) or uri)
+    for source in properties.take("IdentitySource", []):
+        if not re.fullmatch(_SOCKET_SOURCE, source):
+            raise properties.error(f"IdentitySource cannot be {source}")
+    return properties.pick("AuthorizerCredentialsArn", "AuthorizerUri")
 
 
 def _check_custom(deployment: Deployment, properties: Properties) -> dict[str, Any]:

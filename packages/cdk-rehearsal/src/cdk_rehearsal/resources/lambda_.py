@@ -1,4 +1,4 @@
-"""AWS::Lambda: functions, layers, permissions and event source mappings."""
+"""AWS::Lambda: functions, layers, permissions, URLs and event source mappings."""
 
 import os
 from pathlib import Path
@@ -15,6 +15,7 @@ from cdk_rehearsal.services.polling import lacking, refused_traces
 from cdk_rehearsal.services.queue_mapping import QueueMapping
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 from cdk_rehearsal.stand_ins import Stub
+from cdk_rehearsal.topology.permissions import permission_condition
 
 # The runtime sets these itself:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -235,19 +236,16 @@ def create_layer_version(
 
 @creates("AWS::Lambda::Permission")
 def create_permission(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Lets a service invoke a function.
+    """Lets a service, a role or, by a URL, anybody invoke a function.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
     """
     function = deployment.lambdas.function(properties.require("FunctionName"))
-    properties.ignore("EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl")
-    condition: dict[str, Any] = {}
-    source_arn = properties.take("SourceArn")
-    if source_arn is not None:
-        condition["ArnLike"] = {"aws:SourceArn": source_arn}
-    source_account = properties.take("SourceAccount")
-    if source_account is not None:
-        condition["StringEquals"] = {"aws:SourceAccount": source_account}
+    properties.ignore("EventSourceToken")
+    conditions = properties.pick(
+        *("FunctionUrlAuthType", "InvokedViaFunctionUrl", "PrincipalOrgID"),
+        *("SourceAccount", "SourceArn"),
+    )
     function.policy["Statement"].append(
         {
             "Sid": resource.logical_id,
@@ -255,12 +253,9 @@ def create_permission(deployment: Deployment, resource: Resource, properties: Pr
             "Principal": _principal(properties.require("Principal")),
             "Action": properties.require("Action"),
             "Resource": function.arn,
-            "Condition": condition,
+            "Condition": permission_condition(conditions),
         }
     )
-    organization = properties.take("PrincipalOrgID")
-    if organization is not None:
-        condition.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organization
     resource.physical_id = resource.generated_name(100)
 
 
@@ -311,6 +306,37 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
     )
     resource.physical_id = arn
     resource.attributes = {"AliasArn": arn}
+
+
+@creates("AWS::Lambda::Url")
+def create_url(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Gives a function or an alias a URL.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-url.html
+    """
+    name, alias = properties.require("TargetFunctionArn"), properties.take("Qualifier")
+    function = deployment.lambdas.function(f"{name}:{alias}" if alias else name)
+    if function.unqualified and function.arn.rpartition(":")[2].isdecimal():
+        raise properties.error("a version has no URL: give one to an alias of it")
+    if any(
+        each.type == resource.type and each.physical_id == function.arn
+        for each in deployment.resources
+    ):
+        raise properties.error(f"{function.arn} has a URL already")
+    properties.only("AuthType", "AWS_IAM", "NONE")
+    properties.only("InvokeMode", "BUFFERED")
+    auth, cors = properties.require("AuthType"), properties.section("Cors")
+    cors.pick("AllowCredentials", "AllowHeaders", "AllowMethods", "AllowOrigins")
+    cors.pick("ExposeHeaders", "MaxAge")
+    if function.unqualified:  # moto knows one URL of each function.
+        identifier = deployment.core.new_id().replace("-", "")
+        url = f"https://{identifier}.lambda-url.{deployment.core.region}.on.aws/"
+    else:
+        url = deployment.client("lambda").create_function_url_config(
+            FunctionName=function.name, AuthType=auth
+        )["FunctionUrl"]
+    resource.physical_id = function.arn
+    resource.attributes = {"FunctionArn": function.arn, "FunctionUrl": url}
 
 
 @creates("AWS::Lambda::EventInvokeConfig")

@@ -20,9 +20,12 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     """
     fifo = properties.boolean("FifoTopic", False)
     properties.ignore(
-        *("DataProtectionPolicy", "DeliveryStatusLogging", "DisplayName", "FifoThroughputScope"),
-        *("SignatureVersion", "Tags", "TracingConfig"),
+        *("DataProtectionPolicy", "DeliveryStatusLogging", "DisplayName", "SignatureVersion"),
+        *("Tags", "TracingConfig"),
     )
+    properties.only("FifoThroughputScope", "MessageGroup", "Topic")
+    if "FifoThroughputScope" in properties and not fifo:
+        raise properties.error("FifoThroughputScope is for FIFO topics: set FifoTopic")
     properties.only("ArchivePolicy", {})
     name = properties.take("TopicName") or generated_name(resource, 256, fifo=fifo)
     attributes = {"FifoTopic": "true"} if fifo else {}
@@ -39,6 +42,8 @@ def create_topic(deployment: Deployment, resource: Resource, properties: Propert
     sns.set_topic_attributes(
         TopicArn=arn, AttributeName="MaximumMessageSize", AttributeValue=str(size)
     )
+    for name, value in properties.pick("FifoThroughputScope").items():
+        sns.set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
     for part in properties.sections("Subscription"):
         _subscribe(deployment, arn, part.require("Protocol"), part.require("Endpoint"), {})
     deployment.core.access.encrypt(arn, properties.take("KmsMasterKeyId"))

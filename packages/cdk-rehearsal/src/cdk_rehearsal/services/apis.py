@@ -18,6 +18,7 @@ from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Arrival
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.rates import Bucket
 from cdk_rehearsal.services.functions import Function, InvocationResult
 from cdk_rehearsal.services.invocation import LambdaService
@@ -65,6 +66,8 @@ class HttpRequest:
     size: int
     sent: dict[str, list[str]] = field(default_factory=dict)
     """All values of each header, under its name as it was sent."""
+    signer: Principal | None = None
+    """The session of a role that is to be taken for the signer."""
 
     def check_size(self, service: str, too_large: str) -> None:
         """Raises Refused if the headers or the body exceed the limits of this kind of API."""
@@ -179,51 +182,23 @@ class Refused(Exception):
         self.answer = HttpResponse(status, {"content-type": "application/json"}, body)
 
 
-class Api(ABC, Generic[R]):
-    """An API with its one stage, as clients see it."""
+class Endpoint(ABC, Generic[R]):
+    """What answers requests at a domain of its own, as clients see it."""
 
-    prefix: str
-    """The beginning of the types of its resources."""
-    owner: str
-    """The property with which its resources name it."""
+    stage = "$default"
+    """The stage, which all paths begin with if it has a name of its own."""
+    routes: Sequence[R] = ()
+    """All routes, the most specific first."""
 
     def __init__(
-        self,
-        core: Core,
-        lambdas: LambdaService,
-        resources: Sequence[Resource],
-        resource: Resource,
-        issuer: Callable[[str], Issuer],
+        self, core: Core, lambdas: LambdaService, resource: Resource, identifier: str, domain: str
     ) -> None:
-        """Reads the API from the loaded resources; creators have checked them."""
+        """``domain`` is the service's, which follows the identifier."""
         self._core = core
         self._lambdas = lambdas
-        self._issuer = issuer
-        self._resources = resources
         self.path = resource.path
-        self.id = resource.physical_id
-        self.domain = f"{self.id}.execute-api.{core.region}.amazonaws.com"
-        self._arn = f"arn:aws:execute-api:{core.region}:{core.account}:{self.id}"
-        self._parts = {
-            each.physical_id: each
-            for each in resources
-            if each.type.startswith(self.prefix) and each.properties.get(self.owner) == self.id
-        }
-        (stage,) = self._of_kind("Stage")
-        self._stage_properties = stage.properties
-        self.stage = str(stage.properties["StageName"])
-        self._buckets: dict[str, Bucket] = {}
-        self._calls = ServiceCalls(core, self.path)
-        self.routes: Sequence[R] = self._read(resource)
-        """All routes, the most specific first."""
-
-    @abstractmethod
-    def _read(self, resource: Resource) -> Sequence[R]:
-        """Reads what only this kind of API has; returns its routes, the most specific first."""
-
-    def _of_kind(self, kind: str) -> list[Resource]:
-        """Returns the API's resources of a kind."""
-        return [each for each in self._parts.values() if each.type == f"{self.prefix}{kind}"]
+        self.id = identifier
+        self.domain = f"{identifier}.{domain}"
 
     @abstractmethod
     def _answer(
@@ -235,14 +210,10 @@ class Api(ABC, Generic[R]):
     ) -> HttpResponse:
         """Answers a request; adds to ``context`` what only its log entry has. May raise Refused."""
 
-    @abstractmethod
-    def _throttle(self, route: R) -> Mapping[str, Any]:
-        """Returns a route's ``ThrottlingRateLimit`` and ``ThrottlingBurstLimit``, if it has any."""
-
     @property
+    @abstractmethod
     def _dimension(self) -> Mapping[str, str]:
-        """The dimension of the API's metrics."""
-        return {"ApiId": self.id}
+        """The dimension of the metrics."""
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         """Answers a request; to be called in a process."""
@@ -307,6 +278,57 @@ class Api(ABC, Generic[R]):
                     return route, parameters
         return None, {}
 
+
+class Api(Endpoint[R]):
+    """An API with its one stage."""
+
+    prefix: str
+    """The beginning of the types of its resources."""
+    owner: str
+    """The property with which its resources name it."""
+
+    def __init__(
+        self,
+        core: Core,
+        lambdas: LambdaService,
+        resources: Sequence[Resource],
+        resource: Resource,
+        issuer: Callable[[str], Issuer],
+    ) -> None:
+        """Reads the API from the loaded resources; creators have checked them."""
+        domain = f"execute-api.{core.region}.amazonaws.com"
+        super().__init__(core, lambdas, resource, resource.physical_id, domain)
+        self._issuer = issuer
+        self._resources = resources
+        self._arn = f"arn:aws:execute-api:{core.region}:{core.account}:{self.id}"
+        self._parts = {
+            each.physical_id: each
+            for each in resources
+            if each.type.startswith(self.prefix) and each.properties.get(self.owner) == self.id
+        }
+        (stage,) = self._of_kind("Stage")
+        self._stage_properties = stage.properties
+        self.stage = str(stage.properties["StageName"])
+        self._buckets: dict[str, Bucket] = {}
+        self._calls = ServiceCalls(core, self.path)
+        self.routes = self._read(resource)
+
+    @abstractmethod
+    def _read(self, resource: Resource) -> Sequence[R]:
+        """Reads what only this kind of API has; returns its routes, the most specific first."""
+
+    def _of_kind(self, kind: str) -> list[Resource]:
+        """Returns the API's resources of a kind."""
+        return [each for each in self._parts.values() if each.type == f"{self.prefix}{kind}"]
+
+    @abstractmethod
+    def _throttle(self, route: R) -> Mapping[str, Any]:
+        """Returns a route's ``ThrottlingRateLimit`` and ``ThrottlingBurstLimit``, if it has any."""
+
+    @property
+    def _dimension(self) -> Mapping[str, str]:
+        return {"ApiId": self.id}
+
     def _admit(self, route: R) -> None:
         """Raises Refused if a route, or the account, has too many requests.
 
@@ -338,14 +360,14 @@ class Api(ABC, Generic[R]):
 
 
 class HttpFront:
-    """The HTTP and REST APIs of a rehearsal, as clients see them.
+    """The HTTP and REST APIs and function URLs of a rehearsal, as clients see them.
 
-    Signed requests are those of the key that handlers have; what the caller's role permits is not
-    evaluated.
+    A request is signed with the key that handlers have. That of a handler may do what the role of
+    its function may; that of a program outside may do everything.
     """
 
     def __init__(
-        self, core: Core, apis: Iterable[Api[Any]], issuer: Callable[[str], Issuer]
+        self, core: Core, apis: Iterable[Endpoint[Any]], issuer: Callable[[str], Issuer]
     ) -> None:
         self.issuer = issuer
         """Returns the issuer of tokens at a URL."""
@@ -369,15 +391,19 @@ class HttpFront:
         headers: Headers | None = None,
         body: Any = None,
         api: str | None = None,
+        role: str | None = None,
     ) -> HttpResponse:
         """Sends a request and waits for the answer, in a process or from outside.
 
         ``path`` may have a query. A ``body`` that is neither text nor bytes is sent as JSON.
-        ``api`` is the construct path of the API, if there is more than one.
+        ``api`` is the construct path of the API or the function's URL, if there is more than one.
+        ``role`` is the ARN of a role that signs the request.
         """
         front = self._api(api)
         trace = trace_header(self._core.scheduler.now(), f"{next(self._numbers):x}")
         request = _prepared(method, path, headers or {}, body, front.domain, trace)
+        if role is not None:
+            request = replace(request, signer=self._core.access.session(role, "rehearsal"))
         return cast(HttpResponse, self._core.scheduler.call(front.respond, request))
 
     def token(
@@ -409,7 +435,7 @@ class HttpFront:
         usual = {"scope": " ".join(scopes) or None, "jti": self._core.new_id()}
         return accepts.token(subject, self._core.scheduler.now(), {**usual, **claims})
 
-    def _api(self, path: str | None) -> Api[Any]:
+    def _api(self, path: str | None) -> Endpoint[Any]:
         if path is None and len(self._apis) == 1:
             return next(iter(self._apis.values()))
         if path not in self._apis:

@@ -6,18 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from cdk_rehearsal.assembly import Resource
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.errors import Unsupported
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import is_unresolved
 from cdk_rehearsal.services import http_mappings
 from cdk_rehearsal.services.apis import (
     SERVICE,
-    SOURCE_IP,
     Api,
     HttpRequest,
     HttpResponse,
@@ -28,9 +26,10 @@ from cdk_rehearsal.services.functions import Function, PayloadTooLarge, Throttle
 from cdk_rehearsal.services.http_formats import (
     Cors,
     as_format_1,
-    caller_of,
-    from_format_1,
+    as_format_2,
     iam_context,
+    interpreted,
+    signer_of,
 )
 from cdk_rehearsal.services.http_integrations import SUBTYPES, ServiceIntegration
 from cdk_rehearsal.services.request_authorizer import HttpAuthorizer
@@ -123,7 +122,12 @@ class HttpApi(Api[HttpRoute]):
         if route is None:
             raise Refused(404, "Not Found")
         self._admit(route)
-        event = self._event(route, request, parameters)
+        event = as_format_2(
+            *(self._core, self, request),
+            key=route.key,
+            parameters=parameters,
+            variables=self._variables,
+        )
         context["requestId"] = event["requestContext"]["requestId"]
         identity = self._authorized(route, request, event, context)
         if identity is not None:
@@ -164,22 +168,21 @@ class HttpApi(Api[HttpRoute]):
             return route.custom.decide(arn, event)
         if route.is_signed:
             try:
-                return iam_context(self._signer(request), self._core.account)
-            except Forbidden:
+                return self._signed(request)
+            except (Denied, Forbidden):
                 raise Refused(403, "Forbidden") from None
         return None
 
-    def _signer(self, request: HttpRequest) -> str:
-        prefix = "" if self.stage == "$default" else f"/{self.stage}"
-        query = f"?{request.query}" if request.query else ""
-        return caller_of(
-            request.method,
-            f"https://{self.domain}{prefix}{request.path}{query}",
-            request.headers,
-            request.content,
-            self._core.region,
-            self._core.scheduler.now(),
-        )
+    def _signed(self, request: HttpRequest) -> dict[str, Any]:
+        """Returns what a signature passes on. Raises Forbidden or Denied.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html
+        """
+        signer = signer_of(self._core, self, request, "execute-api")
+        if signer is not None:
+            arn = f"{self._arn}/{self.stage}/{request.method}{request.path}"
+            self._core.access.authorize(signer, "execute-api:Invoke", arn)
+        return iam_context(signer, self._core.account)
 
     def _integrated(
         self, route: HttpRoute, event: dict[str, Any]
@@ -214,7 +217,7 @@ class HttpApi(Api[HttpRoute]):
         if result.failed:
             problem = f"the function failed: {result.payload.get('errorType')}"
             return Refused(500, "Internal Server Error").answer, problem
-        answer = _interpreted(result.payload, route.format)
+        answer = interpreted(result.payload, route.format)
         if answer is None:
             problem = "the function's answer is malformed"
             return Refused(500, "Internal Server Error").answer, problem
@@ -227,54 +230,6 @@ class HttpApi(Api[HttpRoute]):
         """
         source = f"{self._arn}/{self.stage}/{route.key.replace(' ', '', 1)}"
         return self._lambdas.admits(function, SERVICE, source)
-
-    def _event(
-        self,
-        route: HttpRoute,
-        request: HttpRequest,
-        parameters: dict[str, str],
-    ) -> dict[str, Any]:
-        """Returns the event for the function, in format 2.0.
-
-        https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-        """
-        now = self._core.scheduler.now()
-        path = unquote(request.path)
-        if self.stage != "$default":
-            path = f"/{self.stage}{path}"
-        context = {
-            "accountId": self._core.account,
-            "apiId": self.id,
-            "domainName": self.domain,
-            "domainPrefix": self.id,
-            "http": {
-                "method": request.method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": SOURCE_IP,
-                "userAgent": request.headers["user-agent"],
-            },
-            "requestId": self._core.new_id(),
-            "routeKey": route.key,
-            "stage": self.stage,
-            "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "timeEpoch": int(now * 1000),
-        }
-        event = {
-            "version": "2.0",
-            "routeKey": route.key,
-            "rawPath": path,
-            "rawQueryString": request.query,
-            "cookies": request.cookies or None,
-            "headers": request.headers,
-            "queryStringParameters": request.parameters or None,
-            "requestContext": context,
-            "body": request.body,
-            "pathParameters": parameters or None,
-            "isBase64Encoded": request.is_base64,
-            "stageVariables": self._variables or None,
-        }
-        return {name: value for name, value in event.items() if value is not None}
 
     # -- reading the template -------------------------------------------------------------
 
@@ -351,46 +306,6 @@ def unsupported(resources: Sequence[Resource]) -> Iterator[Unsupported]:
                 ):
                     problem = f"{name} = {stated}: there is none; create it in the same API"
                     yield Unsupported(resource.path, resource.where, problem)
-
-
-def _interpreted(answer: Any, version: str) -> HttpResponse | None:
-    """Returns the response that a function's answer stands for; None if it is malformed.
-
-    Format 1.0 needs a status code; format 2.0 takes anything without a status code for a JSON body:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-    """
-    if version == "1.0":
-        answer = from_format_1(answer)
-        if answer is None:
-            return None
-    if not isinstance(answer, dict) or "statusCode" not in answer:
-        text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
-        return HttpResponse(200, {"content-type": "application/json"}, text)
-    status = str(answer["statusCode"])
-    headers = answer.get("headers") or {}
-    body = answer.get("body")
-    cookies = answer.get("cookies") or []
-    well_formed = (
-        re.fullmatch("[1-5][0-9]{2}", status)
-        and isinstance(headers, dict)
-        and isinstance(cookies, list)
-        and (body is None or isinstance(body, str))
-        and not any(isinstance(value, dict | list) for value in headers.values())
-    )
-    if not well_formed:
-        return None
-    texts = {name.lower(): _header(value) for name, value in headers.items()}
-    return HttpResponse(
-        int(status),
-        {"content-type": "text/plain;charset=UTF-8", **texts},
-        body or "",
-        cookies,
-        bool(answer.get("isBase64Encoded")),
-    )
-
-
-def _header(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _refusal(

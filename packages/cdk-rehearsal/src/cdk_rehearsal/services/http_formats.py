@@ -1,24 +1,29 @@
-"""HTTP APIs of API Gateway: cross-origin requests, signed requests, and payload format 1.0."""
+"""HTTP APIs and function URLs: cross-origin and signed requests, events and answers."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.policies import Principal
+from cdk_rehearsal.services.apis import SOURCE_IP, Endpoint, HttpRequest, HttpResponse
 from cdk_rehearsal.services.tokens import Forbidden
 
 _CORS_HEADER = "access-control-"
 _SIGNATURE = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/execute-api/"
-    r"aws4_request, ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/"
+    r"[^/]+/aws4_request, ?SignedHeaders=(?P<headers>[^,]+), "
+    r"?Signature=(?P<signature>[0-9a-f]{64})"
 )
 # Handlers have these credentials, and so do programs outside that use them.
 _KEY, _SECRET = "rehearsal", "rehearsal"
@@ -67,10 +72,39 @@ class Cors:
         return bool({"*", origin, f"{scheme}://*"} & set(allowed))
 
 
-def caller_of(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, region: str, now: float
-) -> str:
-    """Returns the access key of a request that is signed for the API; Forbidden if it is not.
+def signer_of(
+    core: Core, endpoint: Endpoint[Any], request: HttpRequest, service: str
+) -> Principal | None:
+    """Returns who has signed a request: a role, or None for a program that may do everything.
+
+    Raises Forbidden if it is not signed for the service.
+    """
+    if request.signer is not None:
+        return request.signer
+    prefix = "" if endpoint.stage == "$default" else f"/{endpoint.stage}"
+    query = f"?{request.query}" if request.query else ""
+    check_signature(
+        request.method,
+        f"https://{endpoint.domain}{prefix}{request.path}{query}",
+        request.headers,
+        request.content,
+        core.region,
+        core.scheduler.now(),
+        service,
+    )
+    return core.principal()
+
+
+def check_signature(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    region: str,
+    now: float,
+    service: str,
+) -> None:
+    """Raises Forbidden if a request is not signed for a service.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html
     """
@@ -83,7 +117,7 @@ def caller_of(
         or found["region"] != region
     ):
         raise Forbidden("the signature is of another time or region")
-    signer = SigV4Auth(Credentials(_KEY, _SECRET), "execute-api", region)
+    signer = SigV4Auth(Credentials(_KEY, _SECRET), service, region)
     names = found["headers"].split(";")
     request = AWSRequest(method, url, {name: headers.get(name, "") for name in names}, body)
     request.context["timestamp"] = headers["x-amz-date"]
@@ -91,22 +125,76 @@ def caller_of(
     expected = signer.signature(signer.string_to_sign(request, canonical), request)
     if found["key"] != _KEY or found["signature"] != expected:
         raise Forbidden("the signature is not that of a known key")
-    return _KEY
 
 
-def iam_context(key: str, account: str) -> dict[str, Any]:
+def iam_context(signer: Principal | None, account: str) -> dict[str, Any]:
     """Returns ``requestContext.authorizer`` of a signed request."""
+    arn = signer.session if signer else f"arn:aws:iam::{account}:user/{_KEY}"
+    identity = arn.partition("/")[2].replace("/", ":")
     return {
         "iam": {
-            "accessKey": key,
+            "accessKey": _KEY,
             "accountId": account,
-            "callerId": key,
+            "callerId": identity,
             "cognitoIdentity": None,
             "principalOrgId": None,
-            "userArn": f"arn:aws:iam::{account}:user/{key}",
-            "userId": key,
+            "userArn": arn,
+            "userId": identity,
         }
     }
+
+
+def as_format_2(
+    core: Core,
+    endpoint: Endpoint[Any],
+    request: HttpRequest,
+    *,
+    key: str = "$default",
+    parameters: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Returns the event for a function in format 2.0; ``key`` is that of the route.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+    """
+    now = core.scheduler.now()
+    path = unquote(request.path)
+    if endpoint.stage != "$default":
+        path = f"/{endpoint.stage}{path}"
+    context = {
+        "accountId": core.account,
+        "apiId": endpoint.id,
+        "domainName": endpoint.domain,
+        "domainPrefix": endpoint.id,
+        "http": {
+            "method": request.method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": SOURCE_IP,
+            "userAgent": request.headers["user-agent"],
+        },
+        "requestId": core.new_id(),
+        "routeKey": key,
+        "stage": endpoint.stage,
+        "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "timeEpoch": int(now * 1000),
+    }
+    event = {
+        "version": "2.0",
+        "routeKey": key,
+        "rawPath": path,
+        "rawQueryString": request.query,
+        "cookies": request.cookies or None,
+        "headers": request.headers,
+        "queryStringParameters": request.parameters or None,
+        "requestContext": context,
+        "body": request.body,
+        "pathParameters": parameters or None,
+        "isBase64Encoded": request.is_base64,
+        "stageVariables": variables or None,
+    }
+    return {name: value for name, value in event.items() if value is not None}
 
 
 def as_format_1(event: dict[str, Any]) -> dict[str, Any]:
@@ -185,3 +273,46 @@ def from_format_1(answer: Any) -> Any:
         else:
             headers[name] = ",".join(map(str, values))
     return {**answer, "headers": headers, "cookies": cookies}
+
+
+def interpreted(
+    answer: Any, version: str = "2.0", content_type: str = "text/plain;charset=UTF-8"
+) -> HttpResponse | None:
+    """Returns the response that a function's answer stands for; None if it is malformed.
+
+    ``content_type`` is that of an answer with a status code that states none. Format 1.0 needs a
+    status code; format 2.0 takes anything without one for a JSON body:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    if version == "1.0":
+        answer = from_format_1(answer)
+        if answer is None:
+            return None
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        text = answer if isinstance(answer, str) else json.dumps(answer, separators=(",", ":"))
+        return HttpResponse(200, {"content-type": "application/json"}, text)
+    status = str(answer["statusCode"])
+    headers = answer.get("headers") or {}
+    body = answer.get("body")
+    cookies = answer.get("cookies") or []
+    well_formed = (
+        re.fullmatch("[1-5][0-9]{2}", status)
+        and isinstance(headers, dict)
+        and isinstance(cookies, list)
+        and (body is None or isinstance(body, str))
+        and not any(isinstance(value, dict | list) for value in headers.values())
+    )
+    if not well_formed:
+        return None
+    texts = {name.lower(): _header(value) for name, value in headers.items()}
+    return HttpResponse(
+        int(status),
+        {"content-type": content_type, **texts},
+        body or "",
+        cookies,
+        bool(answer.get("isBase64Encoded")),
+    )
+
+
+def _header(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

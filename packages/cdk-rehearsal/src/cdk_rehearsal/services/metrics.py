@@ -50,7 +50,10 @@ METERED: Mapping[str, frozenset[str]] = {
     ),
     "AWS/Kinesis": frozenset({"PutRecords.FailedRecords", "WriteProvisionedThroughputExceeded"}),
     "AWS/Lambda": frozenset(
-        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"}
+        {
+            *("ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge"),
+            *("Throttles", "Url4xxCount", "Url5xxCount", "UrlRequestCount", "UrlRequestLatency"),
+        }
     ),
     "AWS/SNS": frozenset(
         {
@@ -101,6 +104,14 @@ _EXECUTIONS = {
     "TIMED_OUT": "ExecutionsTimedOut",
     "ABORTED": "ExecutionsAborted",
 }
+_OF_REQUESTS = {
+    "ApiId": ("AWS/ApiGateway", "Count", "4xx", "5xx", "Latency"),
+    "ApiName": ("AWS/ApiGateway", "Count", "4XXError", "5XXError", "Latency"),
+    "FunctionName": (
+        *("AWS/Lambda", "UrlRequestCount", "Url4xxCount", "Url5xxCount", "UrlRequestLatency"),
+    ),
+}
+"""Namespaces and names of the metrics of requests, by the dimension of the API or function URL."""
 _SIMPLE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "Average": lambda values: sum(values) / len(values),
     "Maximum": max,
@@ -306,18 +317,22 @@ class Metrics:
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+        https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
         """
         detail = record.detail
+        if "eventType" in detail["context"]:
+            return  # Metrics of WebSocket APIs have other names, and no data here.
         api = detail["api"]
-        client, server = ("4xx", "5xx") if "ApiId" in api else ("4XXError", "5XXError")
-        for dimensions in (api, {**api, "Stage": detail["stage"]}):
-            for name, value in (
-                ("Count", 1),
-                (client, 1 if 400 <= detail["status"] < 500 else 0),
-                (server, 1 if detail["status"] >= 500 else 0),
-                ("Latency", detail["latency_s"] * 1000),
-            ):
-                self.add("AWS/ApiGateway", name, dimensions, record.time, value)
+        (of_api,) = api
+        namespace, *names = _OF_REQUESTS[of_api]
+        values = (
+            *(1, 1 if 400 <= detail["status"] < 500 else 0, 1 if detail["status"] >= 500 else 0),
+            detail["latency_s"] * 1000,
+        )
+        per_stage = [] if of_api == "FunctionName" else [{**api, "Stage": detail["stage"]}]
+        for dimensions in (api, *per_stage):
+            for name, value in zip(names, values, strict=True):
+                self.add(namespace, name, dimensions, record.time, value)
 
     def _execution(self, record: Record) -> None:
         """Counts the start or the end of an execution.

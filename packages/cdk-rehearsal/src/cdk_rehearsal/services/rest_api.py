@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from jsonschema import Draft4Validator
 
 from cdk_rehearsal.assembly import Resource
+from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.services.apis import (
     SERVICE,
@@ -215,7 +216,12 @@ class RestApi(Api[Method]):
     def _authorize(self, method: Method, call: _Call) -> None:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-to-api.html."""
         request, kind = call.request, method.properties.get("AuthorizationType", "NONE")
-        if kind == "AWS_IAM":
+        if kind == "AWS_IAM" and request.signer is not None:
+            try:
+                self._core.access.authorize(request.signer, "execute-api:Invoke", call.arn)
+            except Denied as denied:
+                raise Refused(403, str(denied), "Message") from None
+        elif kind == "AWS_IAM":
             signed = request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ")
             if not signed and "X-Amz-Signature" not in request.parameters:
                 raise Refused(403, _MISSING_TOKEN)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ from cdk_rehearsal.services.queues import REMEMBERED_S, Queue, Queues
 from cdk_rehearsal.services.texts import iso_milliseconds
 
 _SERVICE = "sns.amazonaws.com"
+_OF_ACCOUNT = {
+    True: "sns.fifo_messages_per_second",
+    False: "sns.standard_messages_per_second",
+}
+"""The rate of the account, by whether a topic is a FIFO one."""
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 DELIVERING = frozenset({"lambda", "sqs"})
 """Protocols whose messages stay in the rehearsal."""
@@ -149,16 +155,36 @@ class Topics:
             except PatternError as error:
                 raise SNSInvalidParameter(f"FilterPolicy: {error}") from None
 
-        publish_batch = SNSBackend.publish_batch
+        publish_one, publish_batch = SNSBackend.publish, SNSBackend.publish_batch
+        admitted: list[str] = []
+
+        def published(
+            backend: SNSBackend, message: str, arn: str | None, *more: Any, **options: Any
+        ) -> str:
+            if arn in backend.topics and arn not in admitted:
+                entry = {
+                    "Message": message,
+                    "MessageAttributes": options.get("message_attributes"),
+                    "MessageGroupId": options.get("group_id"),
+                }
+                self._admit(backend.topics[arn], [entry])
+            return publish_one(backend, message, arn, *more, **options)
 
         def batch_published(
             backend: SNSBackend,
             topic_arn: str,
             publish_batch_request_entries: list[dict[str, Any]],
         ) -> Any:
-            self._check_batch(backend.get_topic(topic_arn), publish_batch_request_entries)
-            return publish_batch(backend, topic_arn, publish_batch_request_entries)
+            topic = backend.get_topic(topic_arn)
+            self._check_batch(topic, publish_batch_request_entries)
+            self._admit(topic, publish_batch_request_entries)
+            admitted.append(topic_arn)
+            try:
+                return publish_batch(backend, topic_arn, publish_batch_request_entries)
+            finally:
+                admitted.remove(topic_arn)
 
+        patches.set(SNSBackend, "publish", published)
         patches.set(SNSBackend, "publish_batch", batch_published)
         patches.set(Topic, "publish", publish)
         patches.set(SNSBackend, "_validate_filter_policy", validate)
@@ -225,12 +251,35 @@ class Topics:
         if sum(sizes) > _most_bytes(topic):
             raise _BatchTooLong
 
+    def _admit(self, topic: Any, entries: list[dict[str, Any]]) -> None:
+        """Refuses messages that clients publish over a rate of the account, topic or group.
+
+        https://docs.aws.amazon.com/general/latest/gr/sns.html
+        """
+        amounts = [(_OF_ACCOUNT[bool(topic.fifo_topic)], "", len(entries))]
+        if topic.fifo_topic:
+            groups = Counter(str(entry.get("MessageGroupId")) for entry in entries)
+            amounts += [
+                ("sns.fifo_group_messages_per_second", f"{topic.arn} {group}", count)
+                for group, count in groups.items()
+            ]
+        if topic.fifo_topic and not _is_by_group(topic):
+            sizes = (message_size(e["Message"], e.get("MessageAttributes")) for e in entries)
+            amounts += [
+                ("sns.fifo_topic_messages_per_second", topic.arn, len(entries)),
+                ("sns.fifo_topic_bytes_per_second", topic.arn, sum(sizes)),
+            ]
+        if not self._core.rates.take_all(amounts):
+            raise _Throttled
+
     def _repeated(self, notification: Notification) -> str | None:
         """Returns the id of the same message, if a FIFO topic has it from the last five minutes.
 
         https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
         """
-        key = (notification.topic_arn, notification.deduplication_id)
+        by_group = _is_by_group(self._backend.topics[notification.topic_arn])
+        scope = f"{notification.group} " if by_group else ""
+        key = (notification.topic_arn, scope + notification.deduplication_id)
         earlier = self._seen.get(key)
         if earlier is not None and notification.time - earlier.time < REMEMBERED_S:
             return earlier.id
@@ -434,6 +483,21 @@ class _BatchTooLong(SNSException):
             "BatchRequestTooLong",
             "The length of all the batch messages put together is more than the limit.",
         )
+
+
+class _Throttled(SNSException):
+    """More messages than a rate has room for."""
+
+    code = "Throttling"
+    message = "Rate exceeded"
+
+
+def _is_by_group(topic: Any) -> bool:
+    """Whether throughput and deduplication of a FIFO topic are those of each group.
+
+    https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_sns.FifoThroughputScope.html
+    """
+    return bool(getattr(topic, "fifo_throughput_scope", "Topic") == "MessageGroup")
 
 
 def _most_bytes(topic: Any) -> int:

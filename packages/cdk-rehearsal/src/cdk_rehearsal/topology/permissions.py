@@ -21,6 +21,14 @@ _POLICIES: Mapping[str, tuple[str, str]] = {
 }
 """Resource policies: the properties of the document and of the resource that it is about."""
 
+_CONDITIONS: Mapping[str, tuple[str, str]] = {
+    "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
+    "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"),
+    "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
+    "SourceAccount": ("StringEquals", "aws:SourceAccount"),
+    "SourceArn": ("ArnLike", "aws:SourceArn"),
+}
+"""The operator and the key of the condition for which a property of a permission stands."""
 
 _OWN_TELEMETRY = {
     "logs:CreateLogStream",
@@ -70,19 +78,34 @@ def _rights_in(side: Side, resource: Resource) -> Iterator[Right]:
         what = ", ".join(map(str, listed(properties[about]))) if about else resource.path
         yield from _stated(None, properties.get(document, {}), what)
     elif resource.type == "AWS::Lambda::Permission":
-        source = properties.get("SourceArn")
         yield Right(
             str(properties["Principal"]),
             "Allow",
             str(properties["Action"]),
             str(properties["FunctionName"]),
-            json.dumps({"ArnLike": {"aws:SourceArn": source}}) if source else "",
+            json.dumps(condition) if (condition := permission_condition(properties)) else "",
         )
+    elif resource.type == "AWS::Lambda::Url":
+        signed = properties.get("AuthType") == "AWS_IAM"
+        who = "clients that sign their requests" if signed else "anybody"
+        yield Right(who, "Allow", "call", resource.path, "")
     elif resource.type == "AWS::ApiGatewayV2::Route":
         authorizer = properties.get("AuthorizerId") or properties.get("AuthorizationType", "NONE")
         open_to_all = authorizer == "NONE"
         who = "anybody" if open_to_all else f"clients with a token for {authorizer}"
         yield Right(who, "Allow", "call", str(properties["RouteKey"]), "")
+
+
+def permission_condition(properties: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the condition of the statement for which an ``AWS::Lambda::Permission`` stands.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+    """
+    condition: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, (operator, key) in _CONDITIONS.items():
+        if name in properties:
+            condition[operator][key] = properties[name]
+    return dict(condition)
 
 
 def _stated(who: str | None, document: Any, what: str | None = None) -> Iterator[Right]:
