@@ -128,6 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     watching.add_argument(
         "--minutes", type=int, default=15, help="how far back logs are read at first (15)"
     )
+    watching.add_argument(
+        "--operate", action="store_true", help="permit redrives, and messages to be discarded"
+    )
+    watching.add_argument(
+        "--policy",
+        action="store_true",
+        help="write the IAM policy that this needs, also for --operate, and nothing else",
+    )
+    watching.add_argument(
+        "--journal",
+        type=Path,
+        default=Path("console-journal.jsonl"),
+        help="the file that says who has done what (console-journal.jsonl)",
+    )
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
     running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
@@ -325,6 +339,11 @@ def run(options: argparse.Namespace) -> int:
 
 def console(options: argparse.Namespace) -> int:
     """Serves a live page about the deployed application, with the shell's AWS credentials."""
+    if options.policy:
+        from cdk_rehearsal.console.deployed.policy import policy
+
+        print(json.dumps(policy(operates=options.operate), indent=2))
+        return 0
     directory = select(options.dir, options.stage)
     region = environment(directory).get("region")
     from cdk_rehearsal.console.deployed.account import open_account
@@ -337,6 +356,7 @@ def console(options: argparse.Namespace) -> int:
         account,
         assembly,
         title=title_of(assembly),
+        journal=options.journal if options.operate else None,
         port=options.port,
         past_s=options.minutes * 60,
     )
@@ -346,7 +366,9 @@ def console(options: argparse.Namespace) -> int:
         else:
             print(f"Console: {page.url}")
             print(f"Account {account.id}, region {account.region}, as {account.identity}")
-            print("Read-only. Runs until Ctrl-C.", flush=True)
+            journal = f"What you do is written to {options.journal}."
+            print(journal if options.operate else "Read-only: --operate permits redrives.")
+            print("Runs until Ctrl-C.", flush=True)
         page.run(interrupted)
     return 0
 

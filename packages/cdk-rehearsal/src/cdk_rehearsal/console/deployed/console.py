@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly
-from cdk_rehearsal.console.deployed.account import Account, CallFailed
+from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.journal import Journal
+from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
 from cdk_rehearsal.console.deployed.reader import Reader
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.link import Link
+from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.meter import Record
 
 PAST_S = 15 * 60.0
@@ -33,10 +36,6 @@ LEFT_OUT = (
 """What the page says about itself."""
 
 
-class BadCommand(Exception):
-    """A command of the page that cannot be carried out; the message says why."""
-
-
 class DeployedConsole:
     """A live page about a deployed application; to be used in a `with` statement."""
 
@@ -46,17 +45,23 @@ class DeployedConsole:
         assembly: Assembly,
         *,
         title: str,
+        journal: Path | None = None,
         port: int = 0,
         past_s: float = PAST_S,
         log_calls_per_s: float = 4.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Locates the application. Raises CallFailed if it is not deployed there."""
+        """Locates the application. Raises CallFailed if it is not deployed there.
+
+        Without a `journal`, the file that says who has done what, the page is read-only.
+        """
         self.url = ""
         """The URL of the page, with its token."""
         self._account = account
         self._places = Places(account, assembly)
         self._map = map_of(assembly)
+        book = Journal(journal, account) if journal is not None else None
+        self._operations = Operations(account, self._places, book)
         self._start = account.now() - past_s
         self._reader = Reader(
             account,
@@ -75,6 +80,10 @@ class DeployedConsole:
             "viewers": self._set_viewers,
             "alarms": self._alarms,
             "logs": self._logs,
+            "queue": self._operations.about,
+            "letters": self._operations.letters,
+            "plan": self._operations.plan,
+            "operate": self._operate,
         }
 
     def __enter__(self) -> DeployedConsole:
@@ -90,7 +99,7 @@ class DeployedConsole:
                 "account": account.id,
                 "region": account.region,
                 "identity": account.identity,
-                "operates": False,
+                "operates": self._operations.operates,
                 "left_out": LEFT_OUT,
             },
         }
@@ -116,6 +125,7 @@ class DeployedConsole:
         """Makes the next calls, and carries out commands. Returns whether there was any call."""
         # Without a viewer nothing is read; logs are read later from where they were left.
         busy = self._reader.step() if self._viewers or not self._reader.is_complete else False
+        self._operations.follow()
         self._send_news()
         self._link.flush()
         for command in self._link.commands():
@@ -148,6 +158,7 @@ class DeployedConsole:
                 "alarms": ringing,
                 "discarded": [],
                 "problems": self._account.problems,
+                "operations": self._operations.done,
             }
         )
         if status != self._status:
@@ -171,7 +182,7 @@ class DeployedConsole:
             return {"error": f"there is no command {command.get('do')!r} for what is deployed"}
         try:
             return {"value": run(**arguments)}
-        except (BadCommand, CallFailed) as error:
+        except RehearsalError as error:
             return {"error": str(error)}
         except (TypeError, ValueError, KeyError) as error:
             return {"error": f"the command {command.get('do')!r} has wrong arguments: {error}"}
@@ -181,6 +192,12 @@ class DeployedConsole:
             self._reader.hurry()
         self._viewers = number
 
+    def _operate(self, token: str) -> str:
+        result = self._operations.operate(token)
+        # The page shows soon what has changed.
+        self._reader.hurry()
+        return result
+
     def _alarms(self) -> list[dict[str, Any]]:
         return [*self._reader.alarms.values()]
 
@@ -188,7 +205,7 @@ class DeployedConsole:
         """Returns the last lines of a log group."""
         group = self._reader.log_group_of(path)
         if group is None:
-            raise BadCommand(f"{path} has no log group in the templates")
+            raise BadOperation(f"{path} has no log group in the templates")
         now = self._account.now()
         lines: list[str] = []
         token: dict[str, str] = {}
@@ -210,8 +227,3 @@ class DeployedConsole:
 def title_of(assembly: Assembly) -> str:
     """Returns the title of a page: the names of the stacks."""
     return ", ".join(dict.fromkeys(each.name for each in assembly.stacks))[:60]
-
-
-def read_assembly(directory: Path) -> Assembly:
-    """Returns an assembly. Raises RehearsalError if there is none."""
-    return Assembly(directory)

@@ -36,7 +36,7 @@ DEPTHS, AGES, ALARMS, LOGS, COUNTS = (
 _COUNTED: Mapping[str, tuple[str, str, str, str, tuple[str, ...]]] = {
     "topic": (
         *("AWS::SNS::Topic", "AWS/SNS", "TopicName"),
-        "NumberOfMessagesPublished",
+        "NumberOfNotificationsDelivered",
         ("NumberOfNotificationsFailed",),
     ),
     "stream": ("AWS::Kinesis::Stream", "AWS/Kinesis", "StreamName", "IncomingRecords", ()),
@@ -294,8 +294,8 @@ class Reader:
             logging = machine.properties.get("LoggingConfiguration") or {}
             for destination in logging.get("Destinations") or ():
                 stated = (destination.get("CloudWatchLogsLogGroup") or {}).get("LogGroupArn")
-                if group := self._group(machine, stated):
-                    found.setdefault(group, []).append(Writer(machine.path, "workflow"))
+                if log := self._group(machine, stated):
+                    found.setdefault(log, []).append(Writer(machine.path, "workflow"))
         for group, writer in self._access_logs():
             found.setdefault(group, []).append(writer)
         buses = [node.path for node in self._map.nodes if node.kind == "bus"]
