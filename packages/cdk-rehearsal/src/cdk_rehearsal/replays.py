@@ -75,7 +75,9 @@ class Redrive:
         with records(self.client("sqs"), self.queue) as given_up:
             span = span_of(given_up)
         if span is None and not (since and until):
-            raise Refused("no events were given up: give --since and --until to deliver others")
+            raise Refused(
+                "no events were given up: give both ends of a span of time to deliver others"
+            )
         start = since.replace(tzinfo=UTC) if since else span.start if span else datetime.now(UTC)
         end = until.replace(tzinfo=UTC) if until else span.end if span else datetime.now(UTC)
         return Span(start, end)
