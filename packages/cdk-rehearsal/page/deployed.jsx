@@ -125,7 +125,7 @@ function Letter({ message, discard }) {
     <li class="letter">
       <b>{events.map((event) => event.type).join(", ") || "message"}</b> <small>{message.message_id}</small>
       <p>
-        Sent {timeText(new Date(message.sent * 1000))}, received {message.receive_count} times. {message.cause}{" "}
+        Sent {timeText(new Date(message.sent * 1000))}, received {message.receive_count} {message.receive_count === 1 ? "time" : "times"}. {message.cause}{" "}
         {events.filter((event) => event.id).map((event) => <a key={event.id} href={to("trace", event.id)}>Trace</a>)}
       </p>
       <details>

@@ -187,6 +187,44 @@ def test_what_is_read_again_is_not_new(shop: Rehearsal) -> None:
     assert kinds == {"invocation", "depth"}
 
 
+def test_what_cannot_be_read_is_named_and_hides_nothing_else(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    shop.client("sqs").delete_queue(QueueUrl=shop.physical_id("Shop/Letters"))
+    denied = {"Effect": "Deny", "Action": "logs:*", "Resource": "*"}
+    shop.client("iam").put_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"),
+        PolicyName="Deny",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [denied]}),
+    )
+    news = page.read()
+    assert ("depth", "Shop/Undelivered", 1) in {each[1:4] for each in news}
+    queues, logs = sorted(page.account.problems)
+    named = "depths of queues of Shop/Letters cannot be shown: sqs:GetQueueAttributes: "
+    assert queues.startswith(named)
+    assert f"{page.account.identity} may not logs:FilterLogEvents: permit it" in logs
+
+    shop.client("iam").delete_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"), PolicyName="Deny"
+    )
+    assert {each.kind for each in page.read() if isinstance(each, Record)} == {"invocation"}
+    assert page.account.problems == [queues]
+
+
+def test_a_line_that_comes_late_is_read_once(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    page.read()
+    group = f"/aws/lambda/{shop.physical_id('Shop/Ship')}"
+    logs, stream = shop.client("logs"), {"logGroupName": group, "logStreamName": "late"}
+    logs.create_log_stream(**stream)
+    line = "REPORT RequestId: late Duration: 1 ms"
+    for seconds in (60, 1):
+        moment = int((shop.clock.now() - seconds) * 1000)
+        logs.put_log_events(**stream, logEvents=[{"timestamp": moment, "message": line}])
+        records = [each for each in page.read() if isinstance(each, Record)]
+        assert [each.detail["request_id"] for each in records] == ["late"]
+    assert [each for each in page.read() if isinstance(each, Record)] == []
+
+
 # -- permissions ----------------------------------------------------------------------------
 
 
@@ -272,7 +310,7 @@ def test_a_redrive_says_what_it_will_do_and_the_journal_says_who_did_it(
     assert opened["what"] == "opened the console"
     assert {each["who"] for each in (opened, planned, begun, ended)} == {page.account.identity}
     assert (planned["what"], planned["queue"], planned["result"]) == ("redrive", "Shop/Dead", None)
-    assert ended["result"] == "1 messages were moved, completed"
+    assert ended["result"] == "messages moved: 1, completed"
     assert page.operations.done[0]["result"] == ended["result"]
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -43,10 +44,26 @@ class CallFailed(RehearsalError):
     """A call that AWS has refused or not answered; the message says which, and what to do."""
 
 
+class Attempts:
+    """The calls of a round that have failed."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[str, CallFailed]] = []
+        """What each was about, and its error."""
+
+    @contextmanager
+    def at(self, name: str = "") -> Iterator[None]:
+        """Goes on after a call that fails. `name` is what it is about."""
+        try:
+            yield
+        except CallFailed as error:
+            self.failed.append((name, error))
+
+
 class Account:
     """The account of a deployed application.
 
-    Calls that fail are problems: they are kept until the same call succeeds, and what they would
+    Calls that fail are problems: they are kept until the same calls succeed, and what they would
     have shown is missing.
     """
 
@@ -84,38 +101,34 @@ class Account:
         """Returns the client of a service."""
         return self._client(service)
 
-    def call(self, service: str, method: str, missing: str, /, **arguments: Any) -> Any:
-        """Calls an API. Returns None if that fails: then ``missing`` says what is not shown."""
-        try:
-            answer = self.require(service, method, **arguments)
-        except CallFailed as error:
-            self.note(missing, f"{missing} not shown: {error}")
-            return None
-        self._problems.pop(missing, None)
-        return answer
-
-    def pages(self, service: str, method: str, missing: str, /, **arguments: Any) -> Iterator[Any]:
-        """Yields all pages of an answer, or those before a failure."""
-        # A paginator could not tell which call has failed.
+    def pages(self, service: str, method: str, /, **arguments: Any) -> Iterator[Any]:
+        """Yields all pages of an answer. Raises CallFailed."""
+        # A paginator would hide which call fails.
         paginator = self.client(service).get_paginator(method)
         (sent,), (received,) = paginator._input_token, paginator._output_token
         while True:
-            page = self.call(service, method, missing, **arguments)
-            if page is None:
-                return
+            page = self.require(service, method, **arguments)
             yield page
             token = received.search(page)
             if not token:
                 return
             arguments[sent] = token
 
-    def note(self, key: str, problem: str) -> None:
-        """Keeps a problem under a key, until another one has this key or it is solved."""
-        self._problems[key] = problem
+    @contextmanager
+    def attempts(self, missing: str) -> Iterator[Attempts]:
+        """Collects what fails in a round of calls: it is one problem until the next round."""
+        attempts = Attempts()
+        yield attempts
+        self._problems.pop(missing, None)
+        if attempts.failed:
+            names = [name for name, _ in attempts.failed if name]
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            place = f" of {names[0]}{more}" if names else ""
+            self.note(missing, f"{missing}{place} cannot be shown: {attempts.failed[0][1]}")
 
-    def solve(self, key: str) -> None:
-        """Forgets a problem."""
-        self._problems.pop(key, None)
+    def note(self, key: str, problem: str) -> None:
+        """Keeps a problem. A later one with the same key replaces it."""
+        self._problems[key] = problem
 
     def require(self, service: str, method: str, /, **arguments: Any) -> Any:
         """Calls an API. Raises CallFailed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -225,5 +226,7 @@ class DeployedConsole:
 
 
 def title_of(assembly: Assembly) -> str:
-    """Returns the title of a page: the names of the stacks."""
-    return ", ".join(dict.fromkeys(each.name for each in assembly.stacks))[:60]
+    """Returns the title of a page: what the names of the stacks have in common, or all of them."""
+    names = sorted({each.name for each in assembly.stacks if not each.parent})
+    common = os.path.commonpath([name.replace("-", "/") for name in names]).replace("/", "-")
+    return common or ", ".join(names)[:60]

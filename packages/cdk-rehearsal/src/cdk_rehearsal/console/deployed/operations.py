@@ -155,7 +155,7 @@ class Operations:
         with self._held(url) as messages:
             shown = [_letter(each) for each in messages]
         more = " There may be more." if len(shown) >= _MOST else ""
-        return {"messages": shown, "says": f"{len(shown)} messages were received.{more}"}
+        return {"messages": shown, "says": f"Messages received: {len(shown)}.{more}"}
 
     @contextmanager
     def _held(self, url: str, wanted: str = "") -> Iterator[list[dict[str, Any]]]:
@@ -338,22 +338,20 @@ class Operations:
         now = self._account.now()
         for task in [each for each in self._tasks if each.due <= now]:
             task.due = now + _TASK_EVERY_S
-            missing = "the progress of redrives is"
-            answer = self._account.call(
-                "sqs", "list_message_move_tasks", missing, SourceArn=task.arn, MaxResults=1
-            )
-            latest = (answer or {}).get("Results", [None])[:1]
-            if not latest or latest[0] is None:
+            latest: list[dict[str, Any]] = []
+            with self._account.attempts("progress") as attempts, attempts.at(task.arn):
+                latest = self._account.require(
+                    "sqs", "list_message_move_tasks", SourceArn=task.arn, MaxResults=1
+                )["Results"]
+            if not latest or latest[0]["Status"] in {"RUNNING", "CANCELLING"}:
                 continue
             status = latest[0]["Status"]
-            if status in {"RUNNING", "CANCELLING"}:
-                continue
             self._tasks.remove(task)
             moved = latest[0].get("ApproximateNumberOfMessagesMoved", 0)
             reason = latest[0].get("FailureReason")
             self._open_journal().end(
                 task.operation,
-                f"{moved} messages were moved, {status.lower()}{f': {reason}' if reason else ''}",
+                f"messages moved: {moved}, {status.lower()}{f': {reason}' if reason else ''}",
             )
 
     # -- names ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ READING: Mapping[str, str] = {
     "cloudformation:ListStackResources": "finds the resources of the templates",
     "sqs:GetQueueAttributes": "reads the depths of queues",
     "cloudwatch:DescribeAlarms": "reads the states of alarms",
-    "cloudwatch:GetMetricData": "reads ages of messages, and counts of topics and streams",
+    "cloudwatch:GetMetricData": "reads ages of messages and counts of topics",
     "logs:FilterLogEvents": "reads invocations, events, requests and executions",
 }
 """What reads need, each with its purpose. `sts:GetCallerIdentity` needs no permission."""

@@ -25,27 +25,16 @@ _METRICS_AT_ONCE = 500
 _LATE_S = 90.0
 """How late a line may come to its log group. So much is read again, without known lines."""
 _MINUTE_S = 60
+_AGE = "ApproximateAgeOfOldestMessage"
 _CONTEXT = re.compile(r"^\$context\.([\w.]+)$")
 
-DEPTHS, AGES, ALARMS, LOGS, COUNTS = (
-    *("depths of queues are", "ages of messages are", "alarms are"),
-    *("invocations, events and traces of some log groups are", "counts of metrics are"),
-)
+_DEPTHS, _ALARMS = "depths of queues", "states of alarms"
+_METRICS, _LOGS = "ages of messages and counts of topics", "invocations, events and traces"
 """What is missing if calls fail."""
 
-_COUNTED: Mapping[str, tuple[str, str, str, str, tuple[str, ...]]] = {
-    "topic": (
-        *("AWS::SNS::Topic", "AWS/SNS", "TopicName"),
-        "NumberOfNotificationsDelivered",
-        ("NumberOfNotificationsFailed",),
-    ),
-    "stream": ("AWS::Kinesis::Stream", "AWS/Kinesis", "StreamName", "IncomingRecords", ()),
-}
-"""Kinds whose traffic only metrics count: type, namespace, dimension, metric, failures.
-
-https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
-https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html
-"""
+_NOTIFIED = (("NumberOfNotificationsDelivered", 0), ("NumberOfNotificationsFailed", 1))
+"""What topics deliver and do not deliver: no log counts it.
+https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
 
 
 @dataclass
@@ -155,15 +144,15 @@ class Reader:
             *("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"),
             "ApproximateNumberOfMessagesDelayed",
         ]
-        for path, url in self._places.queues.items():
-            answer = self._account.call(
-                "sqs", "get_queue_attributes", DEPTHS, QueueUrl=url, AttributeNames=names
-            )
-            if answer is None:
-                return
-            depth = sum(int(answer["Attributes"].get(name, 0)) for name in names)
-            self._sample_depth(path, depth)
-            yield True
+        asked = {"AttributeNames": names}
+        with self._account.attempts(_DEPTHS) as attempts:
+            for path, url in self._places.queues.items():
+                with attempts.at(path):
+                    call = self._account.require
+                    answer = call("sqs", "get_queue_attributes", QueueUrl=url, **asked)
+                    depth = sum(int(answer["Attributes"].get(name, 0)) for name in names)
+                    self._sample_depth(path, depth)
+                yield True
 
     def _sample_depth(self, path: str, depth: float) -> None:
         age = self._ages.get(path, 0.0) if depth else 0.0
@@ -186,18 +175,20 @@ class Reader:
             )
         }
         names = [*paths]
-        for first in range(0, len(names), _ALARMS_AT_ONCE):
-            for page in self._account.pages(
-                "cloudwatch",
-                "describe_alarms",
-                ALARMS,
-                AlarmNames=names[first : first + _ALARMS_AT_ONCE],
-                AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-                MaxRecords=_ALARMS_AT_ONCE,
-            ):
-                for alarm in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ())):
-                    self._take_alarm(paths[alarm["AlarmName"]], alarm)
-            yield True
+        with self._account.attempts(_ALARMS) as attempts:
+            for first in range(0, len(names), _ALARMS_AT_ONCE):
+                with attempts.at():
+                    for page in self._account.pages(
+                        "cloudwatch",
+                        "describe_alarms",
+                        AlarmNames=names[first : first + _ALARMS_AT_ONCE],
+                        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                        MaxRecords=_ALARMS_AT_ONCE,
+                    ):
+                        found = (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))
+                        for alarm in found:
+                            self._take_alarm(paths[alarm["AlarmName"]], alarm)
+                yield True
 
     def _take_alarm(self, path: str, alarm: Mapping[str, Any]) -> None:
         known = self.alarms.get(path, {}).get("state")
@@ -225,23 +216,26 @@ class Reader:
             for path, url in self._places.queues.items()
             if self._depths.get(path, (0.0, 0.0))[0]
         }
+        topics = {topic.path: arn for topic, arn in self._places.of("AWS::SNS::Topic")}
         asked = [
-            (
-                (AGES, path, 0),
-                _query("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, "Maximum"),
-            )
-            for name, path in ages.items()
+            *(
+                (("age", path, 0), _query("AWS/SQS", _AGE, "QueueName", name, "Maximum"))
+                for name, path in ages.items()
+            ),
+            *(
+                (
+                    ("count", path, failed),
+                    _query("AWS/SNS", metric, "TopicName", arn.rpartition(":")[2], "Sum"),
+                )
+                for path, arn in topics.items()
+                for metric, failed in _NOTIFIED
+            ),
         ]
-        for type_, namespace, dimension, metric, failures in _COUNTED.values():
-            for resource, physical_id in self._places.of(type_):
-                name = physical_id.rpartition(":")[2]
-                for failed, each in ((0, metric), *((1, failure) for failure in failures)):
-                    query = _query(namespace, each, dimension, name, "Sum")
-                    asked.append(((COUNTS, resource.path, failed), query))
-        for first in range(0, len(asked), _METRICS_AT_ONCE):
-            part = asked[first : first + _METRICS_AT_ONCE]
-            self._take_metrics(part, end)
-            yield True
+        with self._account.attempts(_METRICS) as attempts:
+            for first in range(0, len(asked), _METRICS_AT_ONCE):
+                with attempts.at():
+                    self._take_metrics(asked[first : first + _METRICS_AT_ONCE], end)
+                yield True
         self._counted_to = max(end, self._counted_to)
 
     def _take_metrics(
@@ -253,7 +247,6 @@ class Reader:
         for page in self._account.pages(
             "cloudwatch",
             "get_metric_data",
-            COUNTS,
             MetricDataQueries=queries,
             StartTime=self._account.moment(start),
             EndTime=self._account.moment(end),
@@ -265,7 +258,7 @@ class Reader:
                     (moment.timestamp(), value)
                     for moment, value in zip(result["Timestamps"], result["Values"], strict=True)
                 ]
-                if what == AGES:
+                if what == "age":
                     self._ages[path] = values[-1][1] if values else 0.0
                     self._sample_depth(path, self.depth(path))
                     continue
@@ -326,25 +319,26 @@ class Reader:
         return stated if isinstance(stated, str) else None
 
     def _read_logs(self) -> Iterator[bool]:
-        for group in self._groups:
-            while self._monotonic() < self._log_call_at:
-                yield False
-            self._log_call_at = self._monotonic() + self._log_every_s
-            now = self._account.now()
-            start = group.since - (_LATE_S if group.seen else 0)
-            for page in self._account.pages(
-                "logs",
-                "filter_log_events",
-                LOGS,
-                logGroupName=group.name,
-                startTime=int(start * 1000),
-            ):
-                for line in page["events"]:
-                    self._take_line(group, line)
-            horizon = now - 2 * _LATE_S
-            group.seen = {id_: time for id_, time in group.seen.items() if time > horizon}
-            group.since = max(group.since, now)
-            yield True
+        with self._account.attempts(_LOGS) as attempts:
+            for group in self._groups:
+                while self._monotonic() < self._log_call_at:
+                    yield False
+                self._log_call_at = self._monotonic() + self._log_every_s
+                with attempts.at(group.name):
+                    self._read_group(group)
+                yield True
+
+    def _read_group(self, group: _Group) -> None:
+        now = self._account.now()
+        start = max(self._since, group.since - _LATE_S)
+        for page in self._account.pages(
+            "logs", "filter_log_events", logGroupName=group.name, startTime=int(start * 1000)
+        ):
+            for line in page["events"]:
+                self._take_line(group, line)
+        horizon = now - 2 * _LATE_S
+        group.seen = {id_: time for id_, time in group.seen.items() if time > horizon}
+        group.since = max(group.since, now)
 
     def _take_line(self, group: _Group, line: Mapping[str, Any]) -> None:
         if line["eventId"] in group.seen:
