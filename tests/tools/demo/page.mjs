@@ -242,7 +242,7 @@ const plans = {
       seen.plan = await page.locator(".confirm p").first().textContent();
       await look(page, "deployed-confirm");
       await page.getByRole("button", { name: "Yes, do it" }).click();
-      await page.locator(".operations", { hasText: "messages moved: 1, completed" }).first().waitFor();
+      await page.locator(".queue .operations", { hasText: "messages moved: 1, completed" }).first().waitFor();
       seen.done = await page.locator(".queue .operations").textContent();
       await page.locator(".queue", { hasText: "0 messages." }).waitFor();
       await page.getByRole("link", { name: "Traces" }).click();
