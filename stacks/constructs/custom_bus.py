@@ -32,7 +32,9 @@ _METRICS = {
 _PAGE = "a-subscriber-cannot-deliver"
 
 REDRIVE = "-redrive"
-"""What a temporary subscriber's name has after that of the subscriber whose target it shares."""
+"""What a temporary subscriber's name has after that of the subscriber whose target it shares.
+
+`cdk_rehearsal.replays` creates it."""
 
 _Invocation = eventsv2.CfnSubscriber.InvokeConfigurationProperty
 

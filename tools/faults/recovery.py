@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from cdk_rehearsal import Resource
-from stacks.constructs.custom_bus import REDRIVE
+from cdk_rehearsal.replays import REDRIVE
 from tools.demo.evidence import scan
 from tools.demo.supplier import BUCKET
 from tools.faults.injection import POISON

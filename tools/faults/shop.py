@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from zlib import crc32
 
 from cdk_rehearsal import HttpResponse, Rehearsal
+from cdk_rehearsal.replays import Span, replay, retained
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
 from tools.demo.carrier import add_parcels, callback, carrier_secret, ledger_of, send_callback
@@ -23,7 +24,6 @@ from tools.demo.stores import places_with
 from tools.demo.stripe_host import send_event, stripe_of
 from tools.demo.supplier import SupplierFile, files_of, hand_in, reports
 from tools.faults.state import ShopState
-from tools.redrive.replay import Span, replay, retained
 
 __all__ = ["BUS", "PRICE", "ROUTES", "RehearsedShop", "UnexpectedAnswer"]
 

@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Alarms } from "./alarms.jsx";
+import { Account } from "./deployed.jsx";
 import { Letters } from "./letters.jsx";
 import { MapView } from "./map.jsx";
 import { Panel } from "./panel.jsx";
@@ -13,7 +14,7 @@ const CONNECTIONS = {
   connecting: "connecting …",
   connected: "",
   reconnecting: "reconnecting: nothing will be missing …",
-  ended: "the rehearsal has ended",
+  ended: "what this page shows has ended",
 };
 
 function App() {
@@ -38,6 +39,7 @@ function App() {
         {about.actions.map((action) => <ActionButton key={action.name} action={action} />)}
         <Theme />
       </header>
+      {about.deployed && <Account />}
       <Faults faults={status.faults} />
       <Notice />
       <Result />
@@ -146,8 +148,8 @@ function useShortcuts() {
   useEffect(() => {
     const press = (event) => {
       if (/^(INPUT|TEXTAREA|SELECT|BUTTON|SUMMARY|A)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey) return;
-      if (event.key === " ") document.querySelector(".timebar .main").click();
-      else if (event.key === ".") store.run("step");
+      if (event.key === " ") document.querySelector(".timebar .main")?.click();
+      else if (event.key === "." && !store.about.deployed) store.run("step");
       else if (event.key === "/") {
         location.hash = to("trace");
         setTimeout(() => document.getElementById("search")?.focus(), 200);

@@ -1,11 +1,13 @@
 // Dead letters: by queue and cause, each with its event; redrive, its rehearsal, and discard.
 import { useEffect, useState } from "preact/hooks";
+import { DeployedQueue } from "./deployed.jsx";
 import { Path } from "./map.jsx";
 import { command } from "./server.js";
 import { numberText, store, timeText, to, useStore } from "./store.js";
 
 export function Letters({ of }) {
-  const { head, recording } = useStore();
+  const { about, head, recording } = useStore();
+  const Shown = about.deployed ? DeployedQueue : Queue;
   const queues = recording.nodes
     .map((node, place) => ({ ...node, depth: head.depth[place] }))
     .filter((node) => node.dead);
@@ -28,7 +30,7 @@ export function Letters({ of }) {
           ))}
         </ul>
       </nav>
-      {chosen ? <Queue key={chosen.path} queue={chosen} /> : <p class="lead">There is nothing to redrive.</p>}
+      {chosen ? <Shown key={chosen.path} queue={chosen} /> : <p class="lead">There is nothing to redrive.</p>}
     </div>
   );
 }

@@ -52,7 +52,7 @@ export function Panel({ place, close }) {
           </ul>
         </section>
       )}
-      <Break key={node.path} path={node.path} faults={status.faults} />
+      {!about.deployed && <Break key={node.path} path={node.path} faults={status.faults} />}
       <Recent place={place} />
       {alarms.length > 0 && (
         <section>

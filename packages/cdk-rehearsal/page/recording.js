@@ -3,6 +3,8 @@
 const WIDTH = 6;
 const EVERY = 4096;
 export const [FINE, FAILED, IGNORED] = [0, 1, 2];
+// Kinds of rows that have numbers in place of an outcome and an event.
+export const SAMPLES = ["depth", "count"];
 
 class Column {
   constructor(type) {
@@ -71,7 +73,7 @@ export class Recording {
 
   // The type of a row's event, or undefined.
   typeOf(row) {
-    return row.kind === "depth" || row.kind === "alarm" || row.more < 0
+    return SAMPLES.includes(row.kind) || row.kind === "alarm" || row.more < 0
       ? undefined : this.types[this.events[row.more]];
   }
 
@@ -89,7 +91,7 @@ export class Recording {
   // The latest rows before a place that are about a node.
   *about(node, before, most) {
     for (let place = before - 1; place >= 0 && most > 0; place--) {
-      if (this.kinds[this.kind.values[place]] === "depth") continue;
+      if (SAMPLES.includes(this.kinds[this.kind.values[place]])) continue;
       if (this.source.values[place] !== node && this.target.values[place] !== node) continue;
       most -= 1;
       yield this.row(place);
@@ -151,6 +153,10 @@ export class Playhead {
       case "depth":
         depth[source] = outcome;
         age[source] = row.time - row.more;
+        break;
+      case "count":
+        count[source] += outcome;
+        failed[source] += row.more;
         break;
       case "alarm":
         if (outcome) this.ringing.set(source, row.time);

@@ -1,13 +1,15 @@
 // The bar of time: pause, step, pace, and a slider over the recording.
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./map.jsx";
-import { FAILED } from "./recording.js";
+import { FAILED, SAMPLES } from "./recording.js";
 import { dayText, durationText, store, timeText, useStore } from "./store.js";
 
 const SPEEDS = [[0.1, "0.1×"], [0.25, "0.25×"], [1, "1×"], [4, "4×"], [20, "20×"], [1_000_000, "fastest"]];
 
 export function TimeBar() {
-  const { head, live, recording, replaying, status, connection, view } = useStore();
+  const { about, head, live, recording, replaying, status, connection, view } = useStore();
+  // The time of an account cannot be changed. What is recorded can be replayed.
+  const fixed = about.deployed && live;
   const speed = live ? status.speed : store.replaySpeed;
   const setSpeed = (value) => {
     if (live) store.run("pace", { speed: value });
@@ -23,22 +25,22 @@ export function TimeBar() {
   const shown = store.clock(head.time);
   return (
     <footer class="timebar" aria-label="Time">
-      <button type="button" class="main" onClick={toggle} title={label} aria-label={label} disabled={live && gone}>
+      {!fixed && <button type="button" class="main" onClick={toggle} title={label} aria-label={label} disabled={live && gone}>
         <Icon kind={stopped ? "play" : "pause"} />
-      </button>
-      <button type="button" onClick={() => store.run("step")} disabled={!live || !status.paused || gone}
-        title="Run until something happens" aria-label="Step"><Icon kind="step" /></button>
-      <label class="speed">
+      </button>}
+      {!about.deployed && <button type="button" onClick={() => store.run("step")} disabled={!live || !status.paused || gone}
+        title="Run until something happens" aria-label="Step"><Icon kind="step" /></button>}
+      {!fixed && <label class="speed">
         <span class="hidden">Speed</span>
         <select value={SPEEDS.findLast(([value]) => value <= speed)?.[0] ?? 1} onChange={(event) => setSpeed(Number(event.target.value))}>
           {SPEEDS.map(([value, name]) => <option key={value} value={value}>{name}</option>)}
         </select>
-      </label>
-      <label class="check">
+      </label>}
+      {!about.deployed && <label class="check">
         <input type="checkbox" checked={status.skips_quiet}
           onChange={(event) => store.run("pace", { skips_quiet: event.target.checked })} />
         skip quiet
-      </label>
+      </label>}
       <div class="slider">
         <Density recording={recording} />
         <input type="range" min="0" max={Math.max(1, recording.length)} value={head.next} step="1"
@@ -68,7 +70,7 @@ function Density({ recording }) {
     pen.clearRect(0, 0, width, height);
     const failures = new Float64Array(width);
     for (let row = 0; row < recording.length; row++) {
-      if (recording.outcome.values[row] === FAILED && recording.kinds[recording.kind.values[row]] !== "depth") {
+      if (recording.outcome.values[row] === FAILED && !SAMPLES.includes(recording.kinds[recording.kind.values[row]])) {
         failures[Math.floor((row * width) / recording.length)] += 1;
       }
     }

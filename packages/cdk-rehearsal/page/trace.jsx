@@ -24,10 +24,16 @@ export function Trace({ of }) {
   const { recording, connection } = useStore();
   const [trace, setTrace] = useState();
   const count = Math.floor(recording.length / 500);
+  // What is logged about an event is no row, so that nothing else may be drawn again.
+  const [beat, setBeat] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setBeat((number) => number + 1), REFRESH_MS);
+    return () => clearInterval(timer);
+  }, []);
   useEffect(() => {
     if (of) ask(`trace?of=${encodeURIComponent(of)}`).then(setTrace, () => {});
     else setTrace(undefined);
-  }, [of, connection === "connected" && Math.floor(Date.now() / REFRESH_MS), count]);
+  }, [of, connection === "connected" && beat, count]);
   return (
     <div class="trace">
       <Search of={of} />

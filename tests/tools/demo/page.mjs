@@ -195,6 +195,70 @@ const plans = {
     seen.scripts = await page.locator("script").count();
   },
 
+  // A deployed application: its account, a trace, dead letters, and a redrive with a confirmation.
+  async deployed() {
+    const [order, letters] = process.argv.slice(6);
+    const page = await open({});
+    seen.account = await page.locator(".account summary").textContent();
+    seen.problems = await page.locator(".problems li").allTextContents();
+    await page.locator(".account summary").click();
+    seen.leftOut = await page.locator(".account li").allTextContents();
+    await look(page, "deployed-account");
+    await page.locator(".account summary").click();
+    await page.locator(".stack .alarm").first().waitFor();
+    const handler = page.locator('[data-node][title="Checkout/RunCheckout/Function"]');
+    await handler.locator(".number", { hasText: /[1-9]/ }).waitFor();
+    await handler.click();
+    seen.panel = await page.locator(".panel h3").allTextContents();
+    await page.getByRole("button", { name: "Show the last lines" }).click();
+    seen.log = await page.locator(".log").textContent();
+    await look(page, "deployed-map");
+    await page.getByRole("button", { name: "Close", exact: true }).click();
+    seen.controls = await page.locator(".timebar button, .timebar select, .timebar a").evaluateAll(
+      (all) => all.map((each) => each.getAttribute("aria-label") ?? each.textContent.trim()));
+
+    await page.getByRole("link", { name: "Traces" }).click();
+    await page.locator("#search").fill(order);
+    await page.locator(".found a", { hasText: "OrderPlaced" }).first().click();
+    await page.locator(".waterfall h3 button", { hasText: /^OrderConfirmed/ }).first().waitFor();
+    seen.trace = await page.locator(".waterfall h3 button").allTextContents();
+    await look(page, "deployed-trace");
+
+    await page.getByRole("link", { name: /^Alarms/ }).click();
+    await page.locator(".alarm-row.ALARM").first().waitFor();
+    seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
+
+    await page.getByRole("link", { name: /^Dead letters/ }).click();
+    await page.locator(".found a", { hasText: letters }).click();
+    await page.locator(".queue .none").first().waitFor();
+    seen.queue = await page.locator(".queue").textContent();
+    const redrive = page.getByRole("button", { name: "Redrive all …" });
+    seen.operates = await redrive.count();
+    if (seen.operates) {
+      await page.getByRole("button", { name: /^Receive the messages/ }).click();
+      await page.locator(".letter").first().waitFor();
+      seen.letter = await page.locator(".letter").first().textContent();
+      await redrive.click();
+      seen.plan = await page.locator(".confirm p").first().textContent();
+      await look(page, "deployed-confirm");
+      await page.getByRole("button", { name: "Yes, do it" }).click();
+      await page.locator(".queue .operations", { hasText: "messages moved: 1, completed" }).first().waitFor();
+      seen.done = await page.locator(".queue .operations").textContent();
+      await page.locator(".queue", { hasText: "0 messages." }).waitFor();
+      await page.getByRole("link", { name: "Traces" }).click();
+      await page.locator("#search").fill(order);
+      await page.locator(".found a", { hasText: "OrderPlaced" }).first().click();
+      await page.locator(".waterfall .took", { hasText: "duplicate acknowledged" }).first().waitFor();
+      await look(page, "deployed-redriven");
+    }
+    const narrow = await open({ colorScheme: "dark", viewport: { width: 400, height: 900 } });
+    for (const view of ["map", "trace", "letters", "alarms"]) {
+      await narrow.goto(`${url}#/${view}`);
+      await narrow.waitForTimeout(500);
+      await look(narrow, `deployed-${view}-400`);
+    }
+  },
+
   // Nothing is missing after the connection was lost: the first streams end early.
   async reconnect() {
     const context = await browser.newContext();

@@ -2,8 +2,9 @@
 
 This module has everything to read an assembly and to rehearse it: real handlers behind the
 templates' own wiring. `cdk_rehearsal.topology` analyses templates, `cdk_rehearsal.validation`
-brings its checks into `cdk synth`, and `cdk_rehearsal.weakening` weakens templates to test checks.
-All other modules are private.
+brings its checks into `cdk synth`, `cdk_rehearsal.weakening` weakens templates to test checks,
+`cdk_rehearsal.console` is a live page, and `cdk_rehearsal.replays` delivers the retained events of
+a bus again. All other modules are private.
 
 Names are imported when they are first used: set-up needs only the standard library, and checks
 need no moto.

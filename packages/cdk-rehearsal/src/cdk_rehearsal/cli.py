@@ -123,6 +123,25 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--console", action="store_true", help="serve a live page, on which time can be changed"
     )
+    watching = command(console, "DIR")
+    watching.add_argument("--port", type=int, default=0, help="the port of the page")
+    watching.add_argument(
+        "--minutes", type=int, default=15, help="how far back logs are read at first (15)"
+    )
+    watching.add_argument(
+        "--operate", action="store_true", help="permit redrives, and messages to be discarded"
+    )
+    watching.add_argument(
+        "--policy",
+        action="store_true",
+        help="write the IAM policy that this needs, also for --operate, and nothing else",
+    )
+    watching.add_argument(
+        "--journal",
+        type=Path,
+        default=Path("console-journal.jsonl"),
+        help="the file that says who has done what (console-journal.jsonl)",
+    )
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
     running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
@@ -284,16 +303,7 @@ def run(options: argparse.Namespace) -> int:
     settings: dict[str, Any] = environment(directory)
     from cdk_rehearsal import Rehearsal
 
-    interrupted = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        # A second signal ends a handler that does not return.
-        signal.signal(number, signal.default_int_handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    interrupted = _interruption()
     show = _write_record if options.json else _print_record
     process = os.getpid()
 
@@ -321,10 +331,61 @@ def run(options: argparse.Namespace) -> int:
         if console:
             from cdk_rehearsal.console import play
 
-            play(rehearsal, console, until=lambda: interrupted)
-        while not interrupted:
+            play(rehearsal, console, until=interrupted)
+        while not interrupted():
             rehearsal.run_for(_STEP_S)
     return 0
+
+
+def console(options: argparse.Namespace) -> int:
+    """Serves a live page about the deployed application, with the shell's AWS credentials."""
+    if options.policy:
+        from cdk_rehearsal.console.deployed.policy import policy
+
+        print(json.dumps(policy(operates=options.operate), indent=2))
+        return 0
+    directory = select(options.dir, options.stage)
+    region = environment(directory).get("region")
+    from cdk_rehearsal.console.deployed.account import open_account
+    from cdk_rehearsal.console.deployed.console import DeployedConsole, title_of
+
+    interrupted = _interruption()
+    assembly = Assembly(directory)
+    account = open_account(region)
+    page = DeployedConsole(
+        account,
+        assembly,
+        title=title_of(assembly),
+        journal=options.journal if options.operate else None,
+        port=options.port,
+        past_s=options.minutes * 60,
+    )
+    with page:
+        if options.json:
+            _write_json({"console": page.url, "identity": account.identity})
+        else:
+            print(f"Console: {page.url}")
+            print(f"Account {account.id}, region {account.region}, as {account.identity}")
+            journal = f"What you do is written to {options.journal}."
+            print(journal if options.operate else "Read-only: --operate permits redrives.")
+            print("Runs until Ctrl-C.", flush=True)
+        page.run(interrupted)
+    return 0
+
+
+def _interruption() -> Callable[[], bool]:
+    """Returns whether the command has been interrupted, by Ctrl-C or a signal."""
+    interrupted = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        # A second signal ends a handler that does not return.
+        signal.signal(number, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return lambda: interrupted
 
 
 def _serve(

@@ -6,10 +6,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.services.apis import HttpFront
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
@@ -25,10 +29,56 @@ class _Quiet(WSGIRequestHandler):
         """Writes nothing."""
 
 
-def aws_endpoint() -> Application:
-    """Returns the endpoint of all AWS services: moto's server."""
-    application: Application = DomainDispatcherApplication(create_backend_app)
-    return application
+_CBOR = "smithy-rpc-v2-cbor"
+_BUSES = "/service/AWSEventsV2/operation/"
+"""The path of the API `eventbridgev2`, before the name of an operation.
+https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html"""
+
+
+def aws_endpoint(core: Core) -> Application:
+    """Returns the endpoint of all AWS services: moto's server, and Custom Event Buses."""
+    of_moto: Application = DomainDispatcherApplication(create_backend_app)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(_BUSES):
+            return _bus_api(core, Request(environ))(environ, start)
+        return of_moto(environ, start)
+
+    return answer
+
+
+def _bus_api(core: Core, request: Request) -> Response:
+    """Answers a request to the API `eventbridgev2`, which moto lacks, in its protocol."""
+    client = core.client("eventbridgev2")
+    model = client.meta.service_model
+    operation = request.path.removeprefix(_BUSES)
+    writer: Any = create_serializer(_CBOR, include_validation=False)
+    try:
+        shapes = model.operation_model(operation)
+        sent = {"body": request.get_data(), "headers": {}, "status_code": 200}
+        parameters = create_parser(_CBOR).parse(sent, shapes.input_shape)
+        parameters.pop("ResponseMetadata", None)
+        answered = core.apis["eventbridgev2"](client, operation, parameters)
+        answered.pop("ResponseMetadata")
+        shape = shapes.output_shape
+        body = writer._serialize_body_params(answered, shape) if shape else b""
+        status = 200
+    except ClientError as error:
+        said = error.response
+        status = said["ResponseMetadata"]["HTTPStatusCode"]
+        body = _cbor_error(said["Error"]["Code"], said["Error"]["Message"])
+    except (BotoCoreError, RehearsalError) as error:
+        status, body = 400, _cbor_error("ValidationException", str(error))
+    headers = {"smithy-protocol": "rpc-v2-cbor"}
+    return Response(body, status, headers, content_type="application/cbor")
+
+
+def _cbor_error(code: str, message: str) -> bytes:
+    """Returns an error in CBOR: a map of two texts."""
+    pairs = [text for pair in (("__type", code), ("message", message)) for text in pair]
+    return b"\xa2" + b"".join(
+        b"\x7a" + len(encoded).to_bytes(4) + encoded for encoded in map(str.encode, pairs)
+    )
 
 
 def http_api(front: HttpFront, path: str) -> Application:

@@ -50,6 +50,41 @@ def talker(
     return rehearse(logs=tmp_path / "logs" if request.param == "files" else None)
 
 
+@pytest.mark.parametrize(
+    ("logging", "n", "reports"),
+    [
+        ({"LogFormat": "JSON"}, 2, [("success", None, 2000)]),
+        ({"LogFormat": "JSON"}, 3, [("error", "ValueError", 3000)]),
+        (
+            {"LogFormat": "JSON", "SystemLogLevel": "INFO"},
+            30,
+            [("timeout", "Sandbox.Timedout", 20000)],
+        ),
+        ({"LogFormat": "JSON", "SystemLogLevel": "WARN"}, 2, []),
+    ],
+)
+def test_a_log_in_json_has_a_report_of_each_invocation(
+    template: Cloud,
+    rehearse: Rehearse,
+    logging: dict[str, str],
+    n: int,
+    reports: list[tuple[str, str | None, int]],
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html"""
+    template.function("Talker", TALKER, Timeout=20, LoggingConfig=logging)
+    shop = rehearse()
+    answer = shop.invoke("Shop/Talker", {"n": n})
+    group = f"/aws/lambda/{shop.physical_id('Shop/Talker')}"
+    pattern = '{ $.type = "platform.report" }'
+    found = [json.loads(each) for each in filtered(shop, group, filterPattern=pattern)]
+    assert [
+        (each["record"]["status"], each["record"].get("errorType"), duration)
+        for each in found
+        for duration in [each["record"]["metrics"]["durationMs"]]
+    ] == reports
+    assert [each["record"]["requestId"] for each in found] == [answer.request_id] * len(reports)
+
+
 def test_each_line_of_a_handler_is_an_event_at_its_virtual_time(talker: Rehearsal) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
     talker.invoke("Shop/Talker", {"n": 2})

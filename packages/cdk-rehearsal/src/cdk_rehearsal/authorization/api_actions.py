@@ -587,6 +587,18 @@ def _answer(action: str) -> "_Several":
     return requests
 
 
+def _move_messages(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+    """Yields what the task does on behalf of the caller, too.
+
+    Without a destination, it is known only when a message is moved.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+    """
+    for action in ("StartMessageMoveTask", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+        yield CallRequest(f"sqs:{action}", parameters["SourceArn"], dict)
+    if destination := parameters.get("DestinationArn"):
+        yield CallRequest("sqs:SendMessage", destination, dict)
+
+
 def _publish(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
     """Yields one request; a text message has no topic.
 
@@ -666,6 +678,7 @@ _SEVERAL: Mapping[str, _Several] = {
     "s3:HeadObject": _get_object,
     "ses:SendEmail": _send_email,
     "sns:Publish": _publish,
+    "sqs:StartMessageMoveTask": _move_messages,
     "states:SendTaskFailure": _answer("states:SendTaskFailure"),
     "states:SendTaskHeartbeat": _answer("states:SendTaskHeartbeat"),
     "states:SendTaskSuccess": _answer("states:SendTaskSuccess"),

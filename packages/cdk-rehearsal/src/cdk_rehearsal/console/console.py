@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import msgspec
 
 from cdk_rehearsal.console.actions import Action
 from cdk_rehearsal.console.commands import Commands
 from cdk_rehearsal.console.layout import map_of
-from cdk_rehearsal.errors import RehearsalError
+from cdk_rehearsal.console.link import Link
 from cdk_rehearsal.rehearsal import Rehearsal
 
 # The function of the real world, kept before the clock starts.
 _monotonic = time.monotonic
 
 _EVERY_S = 0.05
-_READY_S = 30.0
 _PAUSED_S = 0.25
-_END_S = 3.0
 _ALARMS_S = 1.0
 """The alarms are evaluated at most this often, in real time, as there may be hundreds."""
-_CHUNK = 1 << 18
-_ROOT = str(Path(__file__).parents[2])
 
 
 class Console:
@@ -69,34 +55,20 @@ class Console:
         self.viewers = 0
         self._rehearsal = rehearsal
         self._title = title
-        self._port = port
         self._commands = Commands(self, rehearsal, actions)
         self._actions = actions
-        self._link, self._far_end = socket.socketpair()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._link = Link(port)
         self._records = 0
         self._ticked = 0.0
         self._depths: dict[str, tuple[int, float]] = {}
         self._alarms: dict[str, dict[str, Any]] = {}
         self._evaluated = self._evaluated_at = 0.0
         self._status = b""
-        self._unsent = bytearray()
-        self._received = bytearray()
 
     # -- beginning and end ----------------------------------------------------------------
 
     def __enter__(self) -> Console:
         """Starts the server of the page, and waits until it listens."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
-            pass_fds=[self._far_end.fileno()],
-            stdin=subprocess.DEVNULL,
-            # Ctrl-C is for the rehearsal, which then ends the server.
-            start_new_session=True,
-        )
-        self._far_end.close()
         records = self._rehearsal.meter.records
         about = {
             "title": self._title,
@@ -105,17 +77,7 @@ class Console:
             "actions": [{"name": each.name, "says": each.says} for each in self._actions],
             "faults": self._commands.faults(),
         }
-        self._link.sendall(b"%d\n" % self._port)
-        self._link.sendall(b"M%s\n" % self._encoder.encode(about))
-        line = self._read_line()
-        if not line:
-            self._close()
-            raise RehearsalError(
-                "the console cannot be served: install its libraries with "
-                'pip install "cdk-rehearsal[console]", and choose a free port'
-            )
-        self.url = line.decode()
-        self._link.setblocking(False)
+        self.url = self._link.start(about)
         self.tick(at_once=True)
         return self
 
@@ -127,35 +89,11 @@ class Console:
     ) -> None:
         """Sends the last records, and ends the server."""
         self._send_records()
-        self._flush()
-        self._close()
+        self._link.close()
 
     def leave_to_parent(self) -> None:
         """Cuts this process, a fork, off from the page."""
-        self._link.close()
-        self._unsent.clear()
-
-    def _close(self) -> None:
-        if self._process is not None:
-            # Open pages get the last records. A wait for the process with a timeout would pass
-            # virtual time.
-            with contextlib.suppress(OSError):
-                self._link.shutdown(socket.SHUT_WR)
-                while select.select([self._link], [], [], _END_S)[0] and self._link.recv(_CHUNK):
-                    pass
-            self._process.kill()
-            self._process.wait()
-        self._link.close()
-
-    def _read_line(self) -> bytes:
-        self._link.settimeout(_READY_S)
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            part = self._link.recv(1)
-            if not part:
-                return b""
-            line += part
-        return bytes(line[:-1])
+        self._link.leave_to_parent()
 
     # -- between two steps ----------------------------------------------------------------
 
@@ -167,25 +105,25 @@ class Console:
         self._ticked = now
         self._exchange()
         while self.paused:
-            select.select([self._link], [], [], _PAUSED_S)
+            self._link.wait(_PAUSED_S)
             self._exchange()
 
     def _exchange(self) -> None:
         self._send_records()
         self._send_samples()
         self._send_status()
-        self._flush()
-        for command in self._read_commands():
+        self._link.flush()
+        for command in self._link.commands():
             self._answer(command)
-        self._flush()
+        self._link.flush()
+        if not self._link.is_open:
+            # The rehearsal goes on without a page.
+            self.paused = False
 
     def _send_records(self) -> None:
         records = self._rehearsal.meter.records
-        encode = self._encoder.encode
         for number in range(self._records, len(records)):
-            self._unsent += b"R"
-            self._unsent += encode(records[number])
-            self._unsent += b"\n"
+            self._link.put(b"R", self._link.encode(records[number]))
         self._records = len(records)
 
     def _send_samples(self) -> None:
@@ -205,7 +143,7 @@ class Console:
             self._evaluated, self._evaluated_at = now, _monotonic()
             samples += self._alarm_samples(now)
         if samples:
-            self._unsent += b"S%s\n" % self._encoder.encode(samples)
+            self._link.put(b"S", self._link.encode(samples))
 
     def _alarm_samples(self, now: float) -> list[tuple[float, str, str, float, float]]:
         """Evaluates the alarms of the templates, and returns those in another state."""
@@ -219,7 +157,7 @@ class Console:
         return samples
 
     def _send_status(self) -> None:
-        status = self._encoder.encode(
+        status = self._link.encode(
             {
                 "paused": self.paused,
                 "speed": self.speed,
@@ -233,37 +171,7 @@ class Console:
         )
         if status != self._status:
             self._status = status
-            self._unsent += b"T%s\n" % status
-
-    def _flush(self) -> None:
-        """Sends as much as the server takes now, so that the rehearsal never waits for it."""
-        while self._unsent:
-            try:
-                sent = self._link.send(memoryview(self._unsent)[:_CHUNK])
-            except BlockingIOError:
-                return
-            except OSError:
-                # The server has ended. The rehearsal goes on without a page.
-                self._unsent.clear()
-                self.paused = False
-                return
-            del self._unsent[:sent]
-
-    def _read_commands(self) -> list[dict[str, Any]]:
-        while True:
-            try:
-                part = self._link.recv(_CHUNK)
-            except BlockingIOError:
-                break
-            except OSError:
-                part = b""
-            if not part:
-                self.paused = False
-                break
-            self._received += part
-        *lines, rest = self._received.split(b"\n")
-        self._received = rest
-        return [json.loads(line) for line in lines]
+            self._link.put(b"T", status)
 
     def _answer(self, command: dict[str, Any]) -> None:
         answer = self._commands.carry_out(command)
@@ -272,4 +180,4 @@ class Console:
             self._send_records()
             self._send_samples()
             self._send_status()
-            self._unsent += b"A%d %s\n" % (command["id"], self._encoder.encode(answer))
+            self._link.answer(command["id"], answer)

@@ -12,7 +12,7 @@ from cdk_rehearsal.console.map import ApplicationMap
 
 ROWS = (
     *("request", "invocation", "throttle", "published", "execution", "delivery", "dead_letter"),
-    *("fault", "discarded", "outbound", "depth", "alarm"),
+    *("fault", "discarded", "outbound", "depth", "alarm", "count"),
 )
 """The kinds of rows. AWS calls are left out: most of the records, and of interest in a trace."""
 _ROW_OF = {kind: number for number, kind in enumerate(ROWS)}
@@ -29,7 +29,8 @@ _OUTCOMES = {"filtered": IGNORED, "delivered": FINE, "left": FINE}
 _WIDTH = 6
 """The numbers of a row: milliseconds since the start, kind, source, target, outcome, event.
 
-A sample of a queue has its depth and the age of its oldest message in place of the last two.
+A sample of a queue has its depth and the age of its oldest message in place of the last two, one
+of a metric that counts has its sums of successes and failures.
 """
 _FOUND = 40
 _CORRELATION = {"correlationid"}

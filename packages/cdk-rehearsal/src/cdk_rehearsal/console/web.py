@@ -142,7 +142,8 @@ class Page:
 
     async def listen(self, ready: Callable[[], Awaitable[object]]) -> None:
         """Takes what the rehearsal sends, until it ends."""
-        while line := await self._reader.readline():
+        # Who ends early leaves a part of a line.
+        while (line := await self._reader.readline()).endswith(b"\n"):
             tag, body = line[:1], line[1:-1]
             if tag == b"R":
                 self._recording.add(body)

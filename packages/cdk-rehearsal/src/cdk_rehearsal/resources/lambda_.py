@@ -62,7 +62,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
     tracing = properties.section("TracingConfig").take("Mode") == "Active"
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
-    logging.ignore("ApplicationLogLevel", "SystemLogLevel")
+    logging.ignore("ApplicationLogLevel")
     variables = properties.section("Environment").take("Variables", {})
     dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
     name = properties.take("FunctionName") or resource.generated_name(64)
@@ -114,6 +114,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         reserved_concurrency=concurrency,
         log_group=log_group,
         log_format=logging.take("LogFormat", "Text"),
+        logs_reports=logging.take("SystemLogLevel", "INFO") != "WARN",
         log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
         dead_letter_target=dead_letter_target,
         stub=stub,

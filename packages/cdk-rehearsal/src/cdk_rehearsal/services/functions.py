@@ -57,6 +57,8 @@ class Function:
     log_group: str
     log: FunctionLog
     log_format: str = "Text"
+    logs_reports: bool = True
+    """Whether its log has a report of each invocation."""
     dead_letter_target: str | None = None
     stub: Stub | None = None
     """A callable that answers in place of the handler."""

@@ -126,7 +126,8 @@ class LogGroups:
 
     def feed(self) -> None:
         """Hands the lines since the last time to moto."""
-        for function in self._functions():
+        functions = {function.path: function for function in self._functions()}
+        for function in functions.values():
             position = self._positions.get(function.arn, 0)
             lines, self._positions[function.arn] = function.log.lines(position)
             stream = function.variables["AWS_LAMBDA_LOG_STREAM_NAME"]
@@ -136,6 +137,8 @@ class LogGroups:
         for number, record in enumerate(records[self._seen :], self._seen):
             if record.kind == "execution":
                 self._log_execution(record)
+            elif record.kind == "invocation" and record.target in functions:
+                self._log_report(functions[record.target], record)
             elif record.kind == "request":
                 self._log_request(record, number)
         self._seen = len(records)
@@ -156,6 +159,29 @@ class LogGroups:
         )
         target.stored_bytes += len(message)
         target.last_ingestion_time = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+
+    def _log_report(self, function: Function, record: Record) -> None:
+        """Logs the report of an invocation, if the function logs in JSON.
+
+        The lines START, END and REPORT of a log in plain text are left out.
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
+        """
+        if function.log_format != "JSON" or function.log.muted or not function.logs_reports:
+            return
+        detail = record.detail
+        error = (detail["error"] or {}).get("errorType")
+        said: dict[str, Any] = {
+            "requestId": detail["request_id"],
+            "metrics": {"durationMs": round(detail["duration_s"] * 1000, 3)},
+            "status": "timeout" if error == "Sandbox.Timedout" else "error" if error else "success",
+        }
+        if error:
+            said["errorType"] = error
+        moment = datetime.fromtimestamp(record.time, UTC).isoformat(timespec="milliseconds")
+        time = moment.replace("+00:00", "Z")
+        line = json.dumps({"time": time, "type": "platform.report", "record": said})
+        stream = function.variables["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self._append(function.log_group, stream, record.time, line)
 
     def _log_execution(self, record: Record) -> None:
         """Logs an event of an execution.

@@ -33,7 +33,7 @@ def answer(
     operation: str,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Performs one of the operations for a client, and returns its answer.
+    """Performs one of the operations for a client, and returns what the API's answer has of it.
 
     Raises the client's exceptions, and RehearsalError for an operation that is not known.
     """
@@ -53,7 +53,9 @@ def answer(
     try:
         for violation in _violations(parameters, shape, ""):
             raise invalid(violation)
-        return {**operations[operation](parameters), "ResponseMetadata": metadata}
+        answered = operations[operation](parameters)
+        output = model.operation_model(operation).output_shape
+        return {**(_known(answered, output) if output else {}), "ResponseMetadata": metadata}
     except ApiError as error:
         metadata["HTTPStatusCode"] = _status(model, error.code)
         told = {"Error": {"Code": error.code, "Message": str(error)}, "ResponseMetadata": metadata}
@@ -63,6 +65,18 @@ def answer(
 def _status(model: Any, code: str) -> int:
     shape = model.shape_for_error_code(code)
     return int(shape.metadata.get("error", {}).get("httpStatusCode", 400)) if shape else 400
+
+
+def _known(value: Any, shape: Any) -> Any:
+    """Returns what the API's model knows of an answer."""
+    if value is None:
+        return None
+    if shape.type_name == "structure":
+        members = ((name, shape.members.get(name), inner) for name, inner in value.items())
+        return {name: _known(inner, of) for name, of, inner in members if of is not None}
+    if shape.type_name == "list":
+        return [_known(each, shape.member) for each in value]
+    return value
 
 
 def _violations(value: Any, shape: Any, where: str) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""The console of a deployed application: reads an AWS account, and nothing else."""

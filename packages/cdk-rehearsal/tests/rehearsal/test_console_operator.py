@@ -1,0 +1,439 @@
+"""What an operator sees and does on the console of a deployed application, and the permissions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk_rehearsal import Rehearsal, RehearsalError, forked
+from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.journal import Journal
+from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
+from cdk_rehearsal.console.deployed.places import Places
+from cdk_rehearsal.console.deployed.policy import policy
+from cdk_rehearsal.console.deployed.reader import Reader
+from cdk_rehearsal.console.layout import map_of
+from cdk_rehearsal.meter import Record
+from rehearsal.cloud import Cloud, arn, ref
+from rehearsal.conftest import Rehearse
+
+KEY_POLICY = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    ]
+}
+
+
+@pytest.fixture
+def application(template: Cloud) -> Cloud:
+    """Encrypted queues with dead letters, an alarm, a function, a topic, and a bus of each kind."""
+    template.add("Key", "AWS::KMS::Key", KeyPolicy=KEY_POLICY)
+    template.queue("Dead", KmsMasterKeyId=arn("Key"))
+    template.queue("Orders", dead_letters="Dead", receives=1, KmsMasterKeyId=arn("Key"))
+    template.function(
+        "Ship",
+        "def handler(event, context): raise ValueError('out of stock')",
+        LoggingConfig={"LogFormat": "JSON"},
+    )
+    template.mapping("Mapping", arn("Orders"), "Ship")
+    template.add("News", "AWS::SNS::Topic")
+    template.queue("Letters")
+    template.resources["LettersPolicy"]["Properties"]["PolicyDocument"]["Statement"][0][
+        "Principal"
+    ] = {"Service": "sns.amazonaws.com"}
+    template.add(
+        "ToLetters",
+        "AWS::SNS::Subscription",
+        TopicArn=ref("News"),
+        Protocol="sqs",
+        Endpoint=arn("Letters"),
+    )
+    template.add(
+        "Parked",
+        "AWS::CloudWatch::Alarm",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": arn("Dead", "QueueName")}],
+        Period=60,
+        EvaluationPeriods=1,
+        Statistic="Maximum",
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+    template.add("Parcels", "AWS::SQS::Queue")
+    template.add("Undelivered", "AWS::SQS::Queue")
+    template.add(
+        "Placed",
+        "AWS::EventsV2::Subscriber",
+        Name="placed",
+        EventBusArn=ref("Bus"),
+        InvokeConfiguration={"TargetArn": arn("Parcels"), "RoleArn": arn("Role")},
+        OnFailureConfiguration={"Arn": arn("Undelivered")},
+    )
+    for name, operates in (("Reader", False), ("Operator", True)):
+        template.role(name, *policy(operates=operates)["Statement"])
+    return template
+
+
+@pytest.fixture
+def shop(application: Cloud, rehearse: Rehearse) -> Rehearsal:
+    """The application with a parked message of each kind."""
+    shop = rehearse()
+    shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Orders"), MessageBody="one")
+    shop.client("sns").publish(TopicArn=shop.physical_id("Shop/News"), Message="news")
+    shop.faults.fail("Shop/Parcels", times=None, when="delivery")
+    publish(shop, "o-1")
+    shop.run_for(3600)
+    shop.faults.clear()
+    assert shop.queue_depths()["Shop/Dead"] == shop.queue_depths()["Shop/Undelivered"] == 1
+    return shop
+
+
+def publish(shop: Rehearsal, order: str) -> None:
+    event = {"Source": "shop", "DetailType": "Placed", "Detail": json.dumps({"order": order})}
+    bus = shop.physical_id("Shop/Bus")
+    shop.client("eventbridgev2").put_events(EventBusArn=bus, Entries=[event])
+
+
+class Page:
+    """A page about the application, for a caller with a role."""
+
+    def __init__(self, shop: Rehearsal, role: str, journal: Path | None = None) -> None:
+        self.shop = shop
+        arn_of_role = shop.resource(f"Shop/{role}").attributes["Arn"]
+        self.account = Account(partial(shop.client, role=arn_of_role), shop.region)
+        self.account.identity, self.account.id = arn_of_role, shop.account
+        self.places = Places(self.account, shop.assembly)
+        self.reader = Reader(
+            self.account,
+            self.places,
+            map_of(shop.assembly),
+            since=shop.clock.now() - 2 * 3600,
+            monotonic=partial(next, count()),
+        )
+        book = Journal(journal, self.account) if journal else None
+        self.operations = Operations(self.account, self.places, book)
+
+    def read(self) -> list[Any]:
+        """Reads everything once more, and returns what is new."""
+        self.reader.hurry()
+        for poll in self.reader.polls:
+            poll.ran = False
+        while not self.reader.is_complete:
+            self.reader.step()
+        return [*self.reader.news()]
+
+    def do(self, what: str, path: str, **details: str) -> str:
+        """Plans an operation, confirms it, and lets it have its effect."""
+        plan = self.operations.plan(what, path, **details)
+        said = self.operations.operate(plan["token"])
+        for _ in range(60):
+            self.shop.run_for(5)
+            self.operations.follow()
+        return said
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+def written(journal: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+# -- reading --------------------------------------------------------------------------------
+
+
+def test_depths_ages_alarms_counts_and_invocations_are_read(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    # The first ages are asked for when depths are known.
+    news = [*page.read(), *page.read()]
+    samples = [each for each in news if not isinstance(each, Record)]
+    assert ("depth", "Shop/Dead", 1) in {each[1:4] for each in samples}
+    assert ("alarm", "Shop/Parked", 1.0) in {each[1:4] for each in samples}
+    assert [each[3] for each in samples if each[1:3] == ("count", "Shop/News")] == [1]
+    assert max(each[4] for each in samples if each[2] == "Shop/Dead") > 1_000_000
+    (invocation,) = (each for each in news if isinstance(each, Record))
+    assert (invocation.kind, invocation.source, invocation.target) == (
+        *("invocation", "Shop/Orders"),
+        "Shop/Ship",
+    )
+    assert invocation.detail["error"] == {"errorType": "ValueError"}
+    assert page.account.problems == []
+
+
+def test_what_is_read_again_is_not_new(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    page.read()
+    shop.run_for(1)
+    page.read()
+    assert page.read() == []
+    shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Orders"), MessageBody="two")
+    shop.run_for(120)
+    kinds = {each.kind if isinstance(each, Record) else each[1] for each in page.read()}
+    assert kinds == {"invocation", "depth"}
+
+
+def test_what_cannot_be_read_is_named_and_hides_nothing_else(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    shop.client("sqs").delete_queue(QueueUrl=shop.physical_id("Shop/Letters"))
+    denied = {"Effect": "Deny", "Action": "logs:*", "Resource": "*"}
+    shop.client("iam").put_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"),
+        PolicyName="Deny",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [denied]}),
+    )
+    news = page.read()
+    assert ("depth", "Shop/Undelivered", 1) in {each[1:4] for each in news}
+    queues, logs = sorted(page.account.problems)
+    named = "depths of queues of Shop/Letters cannot be shown: sqs:GetQueueAttributes: "
+    assert queues.startswith(named)
+    assert f"{page.account.identity} may not logs:FilterLogEvents: permit it" in logs
+
+    shop.client("iam").delete_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"), PolicyName="Deny"
+    )
+    assert {each.kind for each in page.read() if isinstance(each, Record)} == {"invocation"}
+    assert page.account.problems == [queues]
+
+
+def test_a_line_that_comes_late_is_read_once(shop: Rehearsal) -> None:
+    page = Page(shop, "Reader")
+    page.read()
+    group = f"/aws/lambda/{shop.physical_id('Shop/Ship')}"
+    logs, stream = shop.client("logs"), {"logGroupName": group, "logStreamName": "late"}
+    logs.create_log_stream(**stream)
+    line = "REPORT RequestId: late Duration: 1 ms"
+    for seconds in (60, 1):
+        moment = int((shop.clock.now() - seconds) * 1000)
+        logs.put_log_events(**stream, logEvents=[{"timestamp": moment, "message": line}])
+        records = [each for each in page.read() if isinstance(each, Record)]
+        assert [each.detail["request_id"] for each in records] == ["late"]
+    assert [each for each in page.read() if isinstance(each, Record)] == []
+
+
+# -- permissions ----------------------------------------------------------------------------
+
+
+def actions(*, operates: bool) -> list[str]:
+    return [each for part in policy(operates=operates)["Statement"] for each in part["Action"]]
+
+
+def uses(shop: Rehearsal, role: str, journal: Path, without: str) -> list[str]:
+    """Uses the whole page as a caller with a role, which lacks an action; returns the errors."""
+    document = policy(operates=role == "Operator")
+    for statement in document["Statement"]:
+        statement["Action"] = [each for each in statement["Action"] if each != without]
+    document["Statement"] = [each for each in document["Statement"] if each["Action"]]
+    shop.client("iam").put_role_policy(
+        RoleName=shop.physical_id(f"Shop/{role}"),
+        PolicyName="Policy",
+        PolicyDocument=json.dumps(document),
+    )
+    errors: list[str] = []
+
+    def attempt(run: Callable[[], object]) -> None:
+        try:
+            run()
+        except RehearsalError as error:
+            errors.append(str(error))
+
+    try:
+        page = Page(shop, role, journal if role == "Operator" else None)
+    except RehearsalError as error:
+        return [str(error)]
+    page.read()
+    if role == "Operator":
+        orders, bus = "Shop/Dead", "Shop/Undelivered"
+        (message,) = shop.messages(bus)
+        again = "Shop/Placed"
+        attempt(lambda: page.operations.letters(orders))
+        attempt(lambda: page.do(f"replay {again}", bus))
+        attempt(lambda: page.do(f"finish {again}", bus))
+        attempt(lambda: page.do("redrive", orders))
+        shop.client("sqs").send_message(QueueUrl=shop.physical_id(bus), MessageBody="x")
+        for message in shop.messages(bus):
+            id_ = message["message_id"]
+            attempt(partial(page.do, "discard", bus, message_id=id_, reason="a test"))
+    return [*page.account.problems, *errors]
+
+
+@pytest.mark.parametrize("role", ["Reader", "Operator"])
+def test_the_policy_is_sufficient_and_no_action_can_be_left_out(
+    shop: Rehearsal, journal: Path, role: str
+) -> None:
+    granted = actions(operates=role == "Operator")
+    assert granted
+    cases = [partial(uses, shop, role, journal, each) for each in ("none", *granted)]
+    runs = [*forked(cases, at_once=1)]
+    assert [run.error for run in runs if run.error] == []
+    enough, *lacking = (run.value or [] for run in runs)
+    assert enough == []
+    for action, errors in zip(granted, lacking, strict=True):
+        text = " ".join(errors).lower()
+        assert action.lower() in text, (action, errors)
+
+
+# -- operating ------------------------------------------------------------------------------
+
+
+def test_a_redrive_says_what_it_will_do_and_the_journal_says_who_did_it(
+    shop: Rehearsal, journal: Path
+) -> None:
+    page = Page(shop, "Operator", journal)
+    plan = page.operations.plan("redrive", "Shop/Dead")
+    assert "all messages of Shop/Dead, 1 at the moment, to Shop/Orders" in plan["says"]
+    assert page.account.identity in plan["says"]
+    assert shop.queue_depths()["Shop/Dead"] == 1
+    assert page.operations.done == []
+
+    assert page.operations.operate(plan["token"]) == "SQS moves the messages to Shop/Orders"
+    before = len(shop.meter.of("invocation"))
+    for _ in range(5):
+        shop.run_for(5)
+        page.operations.follow()
+    assert len(shop.meter.of("invocation")) > before
+    opened, planned, begun, ended = written(journal)
+    assert opened["what"] == "opened the console"
+    assert {each["who"] for each in (opened, planned, begun, ended)} == {page.account.identity}
+    assert (planned["what"], planned["queue"], planned["result"]) == ("redrive", "Shop/Dead", None)
+    assert ended["result"] == "messages moved: 1, completed"
+    assert page.operations.done[0]["result"] == ended["result"]
+
+
+def test_a_plan_is_carried_out_once_and_only_for_some_minutes(
+    shop: Rehearsal, journal: Path
+) -> None:
+    operations = Page(shop, "Operator", journal).operations
+    first, late = (operations.plan("redrive", "Shop/Dead")["token"] for _ in range(2))
+    operations.operate(first)
+    shop.run_for(600)
+    for token in (first, late, "guess", ""):
+        with pytest.raises(BadOperation, match="not planned, or too long ago"):
+            operations.operate(token)
+
+
+def test_a_page_without_a_journal_changes_nothing(shop: Rehearsal) -> None:
+    operations = Page(shop, "Operator").operations
+    assert operations.about("Shop/Dead")["operations"]
+    for run in (
+        lambda: operations.letters("Shop/Dead"),
+        lambda: operations.plan("redrive", "Shop/Dead"),
+        lambda: operations.plan("discard", "Shop/Dead", "1", "because"),
+        lambda: operations.operate("guess"),
+    ):
+        with pytest.raises(BadOperation, match="read-only: start it with --operate"):
+            run()
+
+
+def test_nothing_is_done_without_a_journal_that_can_be_written(
+    shop: Rehearsal, journal: Path
+) -> None:
+    page = Page(shop, "Operator", journal)
+    token = page.operations.plan("redrive", "Shop/Dead")["token"]
+    journal.unlink()
+    journal.mkdir()
+    with pytest.raises(RehearsalError, match="nothing is done without a journal"):
+        page.operations.operate(token)
+    shop.run_for(60)
+    assert shop.queue_depths()["Shop/Dead"] == 1
+
+
+def test_messages_can_be_received_again_after_a_look(shop: Rehearsal, journal: Path) -> None:
+    operations = Page(shop, "Operator", journal).operations
+    before = shop.messages("Shop/Dead")[0]["receive_count"]
+    for looks in (1, 2):
+        (letter,) = operations.letters("Shop/Dead")["messages"]
+        assert (letter["body"], letter["receive_count"]) == ("one", before + looks)
+    assert "SQS counts one more reception" in operations.about("Shop/Dead")["looking"]
+    url = shop.physical_id("Shop/Dead")
+    assert shop.client("sqs").receive_message(QueueUrl=url)["Messages"]
+
+
+def test_a_record_of_a_bus_names_its_events(shop: Rehearsal, journal: Path) -> None:
+    (letter,) = Page(shop, "Operator", journal).operations.letters("Shop/Undelivered")["messages"]
+    (named,) = json.loads(letter["body"])["failedMessages"]
+    assert letter["events"] == [{"type": "event", "id": named["eventId"]}]
+
+
+def test_a_discarded_message_is_in_the_journal(shop: Rehearsal, journal: Path) -> None:
+    shop.client("sqs").send_message(QueueUrl=shop.physical_id("Shop/Dead"), MessageBody="two")
+    page = Page(shop, "Operator", journal)
+    first, second = (each["message_id"] for each in shop.messages("Shop/Dead"))
+    for reason in ("", "  "):
+        with pytest.raises(BadOperation, match="only with a reason"):
+            page.operations.plan("discard", "Shop/Dead", first, reason)
+    page.do("discard", "Shop/Dead", message_id=first, reason="a test order")
+
+    assert [each["message_id"] for each in shop.messages("Shop/Dead")] == [second]
+    _, planned, whole, ended = written(journal)
+    assert (planned["reason"], planned["message_id"]) == ("a test order", first)
+    assert '"body": "one"' in whole["result"]
+    assert ended["result"] == f"message {first} is deleted"
+    with pytest.raises(BadOperation, match="has no message"):
+        page.do("discard", "Shop/Dead", message_id=first, reason="again")
+    assert written(journal)[-1]["result"].startswith("failed: ")
+
+
+def test_events_of_a_bus_are_delivered_again_and_then_their_records_deleted(
+    shop: Rehearsal, journal: Path
+) -> None:
+    page = Page(shop, "Operator", journal)
+    again, finish = "replay Shop/Placed", "finish Shop/Placed"
+    offered = [each["what"] for each in page.operations.about("Shop/Undelivered")["operations"]]
+    assert offered == [again, finish]
+    with pytest.raises(BadOperation, match="nothing is delivered again to Shop/Placed"):
+        page.operations.plan(finish, "Shop/Undelivered")
+    assert "temporary subscriber" in page.operations.plan(again, "Shop/Undelivered")["says"]
+    page.do(again, "Shop/Undelivered")
+
+    assert ["o-1" in each["body"] for each in shop.messages("Shop/Parcels")] == [True]
+    assert shop.queue_depths()["Shop/Undelivered"] == 1
+    assert page.do(finish, "Shop/Undelivered") == (
+        "1 records and the temporary subscriber were deleted"
+    )
+    assert shop.queue_depths()["Shop/Undelivered"] == 0
+
+
+def test_what_sqs_cannot_redrive_is_refused_with_words(
+    application: Cloud, rehearse: Rehearse, journal: Path
+) -> None:
+    application.add("Alone", "AWS::SQS::Queue")
+    operations = Page(rehearse(), "Operator", journal).operations
+    assert "Only services send messages here" in operations.about("Shop/Alone")["says"]
+    for path, says in (
+        ("Shop/Alone", "no dead-letter queue of a queue"),
+        ("Shop/Undelivered", "no dead-letter queue of a queue"),
+        ("Shop/Ship", "there is no queue Shop/Ship"),
+    ):
+        with pytest.raises(BadOperation, match=says):
+            operations.plan("redrive", path)
+    with pytest.raises(BadOperation, match="no operation 'destroy'"):
+        operations.plan("destroy", "Shop/Dead")
+    with pytest.raises(BadOperation, match="no events were given up"):
+        operations.plan("replay Shop/Placed", "Shop/Undelivered")
+    with pytest.raises(BadOperation, match="no records of a subscriber 'Shop/Other'"):
+        operations.plan("replay Shop/Other", "Shop/Undelivered")
+
+
+def test_a_queue_whose_looks_have_consequences_is_not_looked_at(
+    application: Cloud, rehearse: Rehearse, journal: Path
+) -> None:
+    application.queue("Chained", dead_letters="Dead", receives=1)
+    application.queue("First", dead_letters="Chained", receives=1)
+    operations = Page(rehearse(), "Operator", journal).operations
+    with pytest.raises(BadOperation, match="has a dead-letter queue of its own"):
+        operations.letters("Shop/Chained")
