@@ -27,7 +27,7 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogE
 
 ITEM = 100
 """Bytes that are stored for each item of a table and of an index, besides its attributes.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
+https://aws.amazon.com/dynamodb/pricing/on-demand/"""
 
 RESERVOIR, SHARE = 1, 0.05
 """X-Ray samples so many requests in each second, and this share of the others.
@@ -39,7 +39,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"""
 
 DATA_KEY_S = 300
-"""A service asks KMS for a new data key after so many seconds.
+"""A resource that encrypts with a key of KMS makes two requests in so many seconds.
 https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
 
 Attributes = Mapping[str, Mapping[str, Any]]

@@ -209,7 +209,7 @@ def metered_bill(
     if orders < 1 or rate <= 0:
         raise RehearsalError(f"{orders} orders at {rate} per second: a bill needs more than none")
     found = [(use, units / orders) for use, units in uses.items()]
-    found.append((Use("key_request", "data keys", "KMS"), keys / DATA_KEY_S / rate))
+    found.append((Use("key_request", "data keys", "KMS"), 2 * keys / DATA_KEY_S / rate))
     outside: defaultdict[str, float] = defaultdict(float)
     unpriced: defaultdict[str, float] = defaultdict(float)
     charges = []

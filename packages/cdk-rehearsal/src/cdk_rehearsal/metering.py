@@ -107,7 +107,7 @@ class Metering:
     def per_month(self) -> dict[Use, float]:
         """What a month uses, however many orders come, once ``uses`` was called.
 
-        Schedules of the templates, the functions that they invoke, and custom metrics.
+        Schedules of the templates, their queues and functions, and custom metrics.
         """
         metrics = {Use("metric", "custom metrics", "logs"): float(len(self._metrics))}
         months = (self._ended - self._since) / MONTH_S
@@ -292,7 +292,7 @@ class Metering:
         gb_s = function_gb_s(seconds, function.memory_mb)
         self._add(f"function_gb_second{'_arm' if arm else ''}", "duration", path, gb_s)
         rule = self._of_type["AWS::Events::Rule"].get(record.source)
-        if rule is not None and "ScheduleExpression" in rule.properties:
+        if record.source in self._clocked or (rule and "ScheduleExpression" in rule.properties):
             self._clocked.add(path)
         size = platform_bytes(
             properties.get("LoggingConfig") or {},
@@ -367,6 +367,10 @@ class Metering:
             self._add("topic_request", "publishes", source, chunks(size, CHUNK))
 
     def _execution(self, record: Record) -> None:
+        """Counts an execution, or each step of a Standard one.
+
+        https://aws.amazon.com/step-functions/pricing/
+        """
         path, what = record.source, record.detail["what"]
         machine = self._of_type["AWS::StepFunctions::StateMachine"].get(path)
         if machine is not None and machine.properties.get("StateMachineType") == "EXPRESS":
@@ -378,8 +382,6 @@ class Metering:
         elif what == "entered":
             self._add("transition", "states", path, 1)
             self._entered[path] += record.target in _lambda_states(machine)
-        elif what in ("started", "redriven"):
-            self._add("transition", "starts", path, 1)
 
     def _outbound(self, record: Record) -> None:
         self._add(f"requests to {record.target}", "requests", record.source, 1)
