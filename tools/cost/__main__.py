@@ -25,7 +25,6 @@ from cdk_rehearsal import (
     Rehearsal,
     RehearsalError,
     idle_bill,
-    metered_bill,
     prices,
 )
 from stacks.constructs.packaging import PackagingError
@@ -90,17 +89,8 @@ def rehearsed(
     bills: list[MeteredBill] = []
 
     def conclude(shop: Rehearsal, run: DemoRun) -> None:
-        (metering,) = meterings
-        bill = metered_bill(
-            metering.uses(),
-            known,
-            orders=len(run.evidence.orders),
-            rate=rate,
-            messages=metering.messages,
-            per_month=metering.per_month,
-            keys=len(metering.keys),
-        )
-        bills.append(bill)
+        orders = len(run.evidence.orders)
+        bills.append(meterings[0].bill(known, orders=orders, rate=rate))
 
     rehearse(
         assembly,

@@ -26,10 +26,11 @@ from cdk_rehearsal.billing import (
     platform_bytes,
     sampled,
 )
-from cdk_rehearsal.bills import Use
+from cdk_rehearsal.bills import MeteredBill, Use, metered_bill
 from cdk_rehearsal.core import PRINCIPAL, Core, Perform
 from cdk_rehearsal.meter import Record
 from cdk_rehearsal.metered_tables import MeteredTables
+from cdk_rehearsal.price_lists import Price
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import Function
@@ -102,6 +103,22 @@ class Metering:
         self._ended = self._core.scheduler.now()
         self._counting = False
         return {use: units for use, units in self._uses.items() if use.who not in self._clocked}
+
+    def bill(self, prices: Mapping[str, Price], *, orders: int, rate: float) -> MeteredBill:
+        """Ends the counting, and returns the bill of each order.
+
+        ``orders`` is how many came, and ``rate`` how many come in a second. Raises RehearsalError
+        without any.
+        """
+        return metered_bill(
+            self.uses(),
+            prices,
+            orders=orders,
+            rate=rate,
+            messages=self.messages,
+            per_month=self.per_month,
+            keys=len(self.keys),
+        )
 
     @property
     def per_month(self) -> dict[Use, float]:

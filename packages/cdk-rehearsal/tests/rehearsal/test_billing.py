@@ -11,7 +11,6 @@ from cdk_rehearsal import RehearsalError, Use, metered_bill, prices
 from cdk_rehearsal.billing import (
     API_CHUNK,
     CHUNK,
-    GB,
     KB,
     LOG_EVENT,
     MONTH_S,
