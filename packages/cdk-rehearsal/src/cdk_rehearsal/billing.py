@@ -27,7 +27,7 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogE
 
 ITEM = 100
 """Bytes that are stored for each item of a table and of an index, besides its attributes.
-https://aws.amazon.com/dynamodb/pricing/on-demand/"""
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
 
 RESERVOIR, SHARE = 1, 0.05
 """X-Ray samples so many requests in each second, and this share of the others.

@@ -93,7 +93,8 @@ class TestTables:
     def test_a_transaction_counts_twice_also_what_it_only_checks(self, shop: Rehearsal) -> None:
         table = shop.physical_id("Shop/Table")
         check = {"Key": item("b"), "ConditionExpression": "attribute_not_exists(pk)"}
-        operations = [{"Put": {"Item": item(size=2000)}}, {"ConditionCheck": check}]
+        put: dict[str, Any] = {"Item": item(size=2000)}
+        operations = [{"Put": put}, {"ConditionCheck": check}]
         items = [{k: {"TableName": table, **v} for k, v in each.items()} for each in operations]
         used = calls(shop, "dynamodb", ("transact_write_items", {"TransactItems": items}))
         assert used["write_unit", "transactional writes"] == 2 * 2 + 2
@@ -109,7 +110,7 @@ class TestTables:
 
     def test_an_index_is_written_only_if_its_entry_changes(self, shop: Rehearsal) -> None:
         """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html"""
-        opened = {"open": {"S": "today"}}
+        opened: dict[str, Any] = {"open": {"S": "today"}}
         used = write(
             shop,
             ("put_item", {"Item": item(**opened)}),
@@ -146,7 +147,7 @@ class TestTables:
     def test_expired_items_are_deleted_for_nothing_and_stored_until_then(
         self, shop: Rehearsal
     ) -> None:
-        """https://aws.amazon.com/dynamodb/pricing/on-demand/"""
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
         ends = round(shop.clock.now()) + 10 * DAY_S
         expiring = item(ends={"N": str(ends)}, open={"S": "o"})
 
@@ -538,8 +539,7 @@ def test_a_schedule_of_a_template_costs_the_same_each_month_however_many_orders_
     assert found["queue_request"] > 0
 
 
-def test_secrets_and_mail_count_calls(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/secretsmanager/latest/userguide/intro.html"""
+def test_each_request_for_a_secret_counts(template: Cloud, rehearse: Rehearse) -> None:
     template.add("Secret", "AWS::SecretsManager::Secret", SecretString="s")
     template.function("Act", ACT)
     shop = rehearse()
