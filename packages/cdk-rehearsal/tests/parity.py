@@ -39,6 +39,7 @@ CITATION = re.compile(
 """A page that AWS has published."""
 
 _SERVICES = {
+    "agent-toolkit-for-aws": "EventBridge",
     "amazoncloudwatchlogs": "CloudWatch Logs",
     "amazoncloudwatch": "CloudWatch",
     "amazondynamodb": "DynamoDB",

@@ -20,7 +20,7 @@ UNKNOWN = Use("custom_bus_kb_in", "events published", "Orders/Orders/Relay")
 
 def bill(**uses: float) -> MeteredBill:
     more = {UNKNOWN: uses["unknown"]} if uses else {}
-    per_month = {Use("metric", "custom metrics", "logs"): 3.0}
+    per_month = {Use("metric", "custom metrics", "custom metrics"): 3.0}
     known = prices("us-east-1")
     return metered_bill({**USES, **more}, known, orders=10, rate=0.4, per_month=per_month)
 
@@ -48,7 +48,7 @@ def test_it_prints_dollars_per_million_orders_by_service_context_hop_and_kind(
         "5.00  X-Ray: traces",
         "18.70  USD per million orders, 5.00 of them for traces",
         "0.5  email",
-        "0.90  logs",
+        "0.90  custom metrics",
     ):
         assert f" {line}\n" in output, line
     assert "USD a month, idle\n" in output

@@ -126,7 +126,7 @@ class Metering:
 
         Schedules of the templates, their queues and functions, and custom metrics.
         """
-        metrics = {Use("metric", "custom metrics", "logs"): float(len(self._metrics))}
+        metrics = {Use("metric", "custom metrics", "custom metrics"): float(len(self._metrics))}
         months = (self._ended - self._since) / MONTH_S
         clocked = {u: units / months for u, units in self._uses.items() if u.who in self._clocked}
         return {**metrics, **clocked} if months else metrics
@@ -336,6 +336,11 @@ class Metering:
             self._add("rest_api_request", route, record.target, 1)
 
     def _published(self, record: Record) -> None:
+        """Counts an event: on a Custom Event Bus its KB, and how long it is retained.
+
+        https://aws.amazon.com/eventbridge/pricing/
+        https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/specialized-skills/serverless-skills/amazon-eventbridge-event-bus/references/cost-and-quotas.md
+        """
         event, path = record.detail["event"], record.target
         if str(event.get("source", "")).startswith("aws."):
             return

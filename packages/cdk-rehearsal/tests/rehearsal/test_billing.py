@@ -234,7 +234,7 @@ def test_resources_with_keys_make_two_requests_in_five_minutes() -> None:
 def test_a_month_counts_polls_once_and_the_free_tier_if_it_is_wanted() -> None:
     polled = Line("AWS::Lambda::EventSourceMapping", 1, "polls", 5, 2.0)
     idle = IdleBill([Line("AWS::KMS::Key", 1, "a key", 1, 1.0), polled], [])
-    metric = {Use("metric", "custom metrics", "logs"): 12.0}
+    metric = {Use("metric", "custom metrics", "custom metrics"): 12.0}
     bill = metered_bill(
         {WRITE: 1}, PRICES, orders=1, rate=1, messages={"Shop/Queue": 1}, per_month=metric
     )

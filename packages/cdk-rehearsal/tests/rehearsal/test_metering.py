@@ -259,7 +259,7 @@ def test_a_classic_bus_bills_events_and_their_archive_but_no_delivery(
 def test_a_custom_bus_bills_kilobytes_in_and_out_retention_and_expressions(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-what-is.html"""
+    """https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/specialized-skills/serverless-skills/amazon-eventbridge-event-bus/references/cost-and-quotas.md"""
     retained = {"RetentionPeriodInDays": 10}
     template.add("Bus", "AWS::EventsV2::EventBus", Name="bus", StorageConfiguration=retained)
     template.queue("Queue")
