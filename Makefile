@@ -126,8 +126,8 @@ mutate: setup ## mutation tests: weaken the templates, one property at a time; o
 permissions: .build/host.stamp ## list which permissions the demo uses, and which it does not; options: ARGS="--help"
 	@$(RUN) python -m tools.permissions $(ARGS)
 
-cost: synth ## list what an idle stage costs in a month, at the prices of us-east-1: STAGE=dev ARGS="--free-tier"
-	@$(RUN) rehearse cost cdk.out/$(STAGE) $(ARGS)
+cost: .build/host.stamp ## rehearse orders and list what they cost, in use and idle; options: ARGS="--help"
+	@$(RUN) python -m tools.cost $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)

@@ -33,16 +33,18 @@ LIMITS = TESTS.parent / "src" / "cdk_rehearsal" / "limits.toml"
 """The table of limits: each row is a rule, too, of the tests that are marked to cross it."""
 
 CITATION = re.compile(
-    r"https://(?:docs\.aws\.amazon\.com|states-language\.net|github\.com/aws/|repost\.aws)"
+    r"https://(?:(?:docs\.)?aws\.amazon\.com|states-language\.net|github\.com/aws/|repost\.aws)"
     r"[^][\s()<>\"'`,]*(?<![.,;:])"
 )
 """A page that AWS has published."""
 
 _SERVICES = {
+    "agent-toolkit-for-aws": "EventBridge",
     "amazoncloudwatchlogs": "CloudWatch Logs",
     "amazoncloudwatch": "CloudWatch",
     "amazondynamodb": "DynamoDB",
     "amazons3": "S3",
+    "api-gateway": "API Gateway",
     "apigateway": "API Gateway",
     "apigatewayv2": "API Gateway",
     "aws-lambda-python-runtime-interface-client": "Lambda",
@@ -52,6 +54,7 @@ _SERVICES = {
     "cloudformation-cli": "CloudFormation",
     "cognito": "Cognito",
     "cognito-user-identity-pools": "Cognito",
+    "dynamodb": "DynamoDB",
     "event-ruler": "EventBridge",
     "eventbridge": "EventBridge",
     "eventbridgev2": "EventBridge",
@@ -64,6 +67,7 @@ _SERVICES = {
     "service-authorization": "IAM",
     "ses": "SES",
     "sns": "SNS",
+    "sqs": "SQS",
     "step-functions": "Step Functions",
     "streams": "Kinesis",
     "sts": "IAM",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         nodes,
         texts,
     )
-    from cdk_rehearsal.bills import IdleBill, idle_bill
+    from cdk_rehearsal.bills import Charge, IdleBill, MeteredBill, Use, idle_bill, metered_bill
     from cdk_rehearsal.checking import check
     from cdk_rehearsal.errors import (
         LoadingError,
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from cdk_rehearsal.forks import Fork, forked
     from cdk_rehearsal.intrinsics import Resolver
     from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
-    from cdk_rehearsal.latency import Latency
+    from cdk_rehearsal.latency import BILLED, Latency
     from cdk_rehearsal.meter import Meter, Record
+    from cdk_rehearsal.metering import Metering
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.patterns import EventPattern
     from cdk_rehearsal.permission_use import (
@@ -72,7 +73,8 @@ __all__ += ["LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplat
 __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "Scheduler", "Signal"]
 __all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"]
 __all__ += ["permission_report", "read_explanations"]
-__all__ += ["IdleBill", "Price", "idle_bill", "prices"]
+__all__ += ["BILLED", "Charge", "IdleBill", "MeteredBill", "Metering", "Price", "Use"]
+__all__ += ["idle_bill", "metered_bill", "prices"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
@@ -85,7 +87,7 @@ _NAMES = {
         *("Assembly", "Properties", "Resource", "Stack", "Template"),
         *("listed", "named", "nodes", "texts"),
     ),
-    "bills": ("IdleBill", "idle_bill"),
+    "bills": ("Charge", "IdleBill", "MeteredBill", "Use", "idle_bill", "metered_bill"),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
@@ -93,8 +95,9 @@ _NAMES = {
     "forks": ("Fork", "forked"),
     "intrinsics": ("Resolver",),
     "isolation": ("TEMPORARY", "allowed", "process_variables"),
-    "latency": ("Latency",),
+    "latency": ("BILLED", "Latency"),
     "meter": ("Meter", "Record"),
+    "metering": ("Metering",),
     "moto_region": ("aws_variables", "corrected_moto"),
     "patterns": ("EventPattern",),
     "policies": ("identity_allows",),

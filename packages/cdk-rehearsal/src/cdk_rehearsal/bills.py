@@ -1,21 +1,18 @@
-"""What an application costs while nobody uses it, from its templates."""
+"""What an application costs: idle, from its templates, and in use, from what a rehearsal uses."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from cdk_rehearsal.assembly import Assembly, Resource
+from cdk_rehearsal.billing import DATA_KEY_S, POLL_S, POLLERS, empty_polls
+from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.price_lists import Price
 
 HOURS = 730
 """The hours of a month, as AWS counts them: https://calculator.aws/#/estimate."""
-
-POLLERS, POLL_S = 5, 20
-"""A mapping has at least so many long polls at a queue, each for so many seconds.
-https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"""
 
 _NOTHING = frozenset(
     {
@@ -94,6 +91,157 @@ class IdleBill(msgspec.Struct, frozen=True):
         return {"usd": self.usd, **msgspec.to_builtins(self)}
 
 
+OUTSIDE = ("email", "sms", "topic_message_outside", "requests to ")
+"""Beginnings of names of what is not part of the architecture: messages, and requests to hosts."""
+
+
+class Use(NamedTuple):
+    """Something that is billed by use."""
+
+    price: str
+    """The name of its price."""
+    kind: str
+    """What it is, such as ``index writes``."""
+    who: str
+    """The construct path of the function, queue or other resource that uses it."""
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """What one kind of use costs for one order, or whatever the bill is for."""
+
+    service: str
+    price: str
+    kind: str
+    who: str
+    units: float
+    usd: float
+
+    @property
+    def context(self) -> str:
+        """The first part of the path, which is the stack of an application without stages."""
+        return self.who.partition("/")[0]
+
+    @property
+    def hop(self) -> str:
+        """The first two parts of the path."""
+        return "/".join(self.who.split("/")[:2])
+
+
+class MeteredBill(msgspec.Struct, frozen=True):
+    """What an application costs for one order, or whatever else was counted, the dearest first."""
+
+    charges: list[Charge]
+    polls: list[Charge]
+    """Long polls that end without a message, at the rate of the bill."""
+    messages: dict[str, float]
+    """The messages of one order in each polled queue, by path."""
+    monthly: list[Charge]
+    """What a month of use costs, however many orders come: schedules and custom metrics."""
+    outside: dict[str, float]
+    """Units of what is not part of the architecture, by the name of the price."""
+    unpriced: dict[str, float]
+    """Units of what has no price, by its name."""
+
+    @property
+    def usd(self) -> float:
+        """The sum, in US dollars for one order."""
+        return sum(charge.usd for charge in (*self.charges, *self.polls))
+
+    def units(self, price: str) -> float:
+        """Returns how many units of a price one order uses."""
+        return sum(each.units for each in (*self.charges, *self.polls) if each.price == price)
+
+    def by(self, key: Callable[[Charge], str]) -> dict[str, float]:
+        """Returns the sums by service, context, hop or kind, the largest first."""
+        sums: defaultdict[str, float] = defaultdict(float)
+        for charge in (*self.charges, *self.polls):
+            sums[key(charge)] += charge.usd
+        return dict(sorted(sums.items(), key=lambda each: -each[1]))
+
+    def month(
+        self,
+        orders_per_day: float,
+        idle: IdleBill,
+        prices: Mapping[str, Price],
+        *,
+        free_tier: bool = False,
+    ) -> float:
+        """Returns what a month costs in US dollars, with the resources that an idle bill has.
+
+        Polls are those at this rate. Give ``idle`` with the free tier, too, if it counts.
+        """
+        orders, per_s = orders_per_day * HOURS / 24, orders_per_day / 86_400
+        units: defaultdict[str, float] = defaultdict(float)
+        for charge in self.charges:
+            units[charge.price] += charge.units * orders
+        for count in self.messages.values():
+            units["queue_request"] += empty_polls(count * per_s) * HOURS * 3600
+        for charge in self.monthly:
+            units[charge.price] += charge.units
+        used = sum(
+            max(0.0, number - (prices[name].free if free_tier else 0)) * prices[name].usd
+            for name, number in units.items()
+        )
+        polled = sum(line.usd for line in idle.lines if line.type == _MAPPING)
+        return used + idle.usd - polled
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the bill as JSON data."""
+        return {"usd": self.usd, **msgspec.to_builtins(self)}
+
+
+def metered_bill(
+    uses: Mapping[Use, float],
+    prices: Mapping[str, Price],
+    *,
+    orders: int,
+    rate: float,
+    messages: Mapping[str, int] | None = None,
+    per_month: Mapping[Use, float] | None = None,
+    keys: int = 0,
+) -> MeteredBill:
+    """Returns the bill for each of the ``orders`` that used all this.
+
+    ``rate`` is how many come in a second, ``messages`` are those received from each polled queue,
+    ``per_month`` is what a month uses however many orders come, and ``keys`` counts the resources
+    that encrypt with keys of KMS. All of this, `Metering` has.
+    Raises RehearsalError without orders or rate.
+    """
+    if orders < 1 or rate <= 0:
+        raise RehearsalError(f"{orders} orders at {rate} per second: a bill needs more than none")
+    found = [(use, units / orders) for use, units in uses.items()]
+    found.append((Use("key_request", "data keys", "KMS"), 2 * keys / DATA_KEY_S / rate))
+    outside: defaultdict[str, float] = defaultdict(float)
+    unpriced: defaultdict[str, float] = defaultdict(float)
+    charges = []
+    for use, units in found:
+        if use.price.startswith(OUTSIDE):
+            outside[use.price] += units
+        elif use.price not in prices:
+            unpriced[use.price] += units
+        elif units:
+            charges.append(_charge(use, units, prices))
+    polled = {path: count / orders for path, count in (messages or {}).items()}
+    return MeteredBill(
+        sorted(charges, key=lambda charge: -charge.usd),
+        [
+            _charge(
+                Use("queue_request", "empty polls", path), empty_polls(count * rate) / rate, prices
+            )
+            for path, count in polled.items()
+        ],
+        polled,
+        [_charge(use, units, prices) for use, units in (per_month or {}).items() if units],
+        dict(outside),
+        dict(unpriced),
+    )
+
+
+def _charge(use: Use, units: float, prices: Mapping[str, Price]) -> Charge:
+    price = prices[use.price]
+    return Charge(price.service, *use, units, units * price.usd)
+
+
 def idle_bill(
     assembly: Assembly, prices: Mapping[str, Price], *, free_tier: bool = False
 ) -> IdleBill:
@@ -161,12 +309,13 @@ def _one(price: str) -> Callable[[Assembly, Resource], Units]:
     return lambda assembly, resource: iter([(price, 1)])
 
 
+_MAPPING = "AWS::Lambda::EventSourceMapping"
 _BY_TYPE: Mapping[str, Callable[[Assembly, Resource], Units]] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::CompositeAlarm": _one("composite_alarm"),
     "AWS::CloudWatch::Dashboard": _one("dashboard"),
     "AWS::KMS::Key": _one("key"),
     "AWS::Kinesis::Stream": _stream,
-    "AWS::Lambda::EventSourceMapping": _mapping,
+    _MAPPING: _mapping,
     "AWS::SecretsManager::Secret": _one("secret"),
 }

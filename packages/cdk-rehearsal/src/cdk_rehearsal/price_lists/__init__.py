@@ -16,6 +16,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     says: str
     """The unit."""
+    service: str
+    """The service that bills it."""
     usd: float
     page: str
     read: date

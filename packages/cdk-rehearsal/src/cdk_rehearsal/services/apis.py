@@ -263,6 +263,7 @@ class Endpoint(ABC, Generic[R]):
             api=self._dimension,
             stage=self.stage,
             latency_s=self._core.scheduler.now() - started,
+            size=max(request.size, len(answer.body)),
             context=context,
             **more,
         )

@@ -1,0 +1,90 @@
+"""The bill of one order of each kind, counted by hand in decision 73 and by the meter."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from cdk_rehearsal import Metering, Use
+from tests.flows.shop import Shop
+from tests.support.documents import content
+
+SKU = "BILLED"
+ANALYTICS = "Analytics/"
+
+
+def approved(shop: Shop) -> None:
+    shop.deliver(_placed(shop, "tok_approve"))
+    shop.settle()
+
+
+def declined(shop: Shop) -> None:
+    _placed(shop, "tok_decline")
+
+
+def returned(shop: Shop) -> None:
+    order_id = _placed(shop, "tok_approve")
+    shop.deliver(order_id)
+    shop.settle()
+    shop.give_back(order_id)
+    shop.settle()
+    assert shop.decide(order_id, approved=True).status == 200
+    shop.settle()
+
+
+def _placed(shop: Shop, token: str) -> str:
+    order_id = shop.place({SKU: 1}, key=SKU, token=token)
+    shop.settle()
+    return order_id
+
+
+KINDS: Mapping[str, Callable[[Shop], None]] = {
+    "approved": approved,
+    "declined": declined,
+    "returned": returned,
+}
+
+
+def counted_by_hand(kind: str) -> dict[str, float]:
+    """Returns the units of an order according to the decision, by the name of the price."""
+    page = content("docs/decisions/0073-a-bill-is-metered.md")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \|", page, re.MULTILINE)
+    column = [*KINDS].index(kind)
+    return {name: float(numbers[column]) for name, *numbers in rows}
+
+
+def metered(shop: Shop, happens: Callable[[Shop], None]) -> dict[Use, float]:
+    shop.receive({SKU: 5}, delivery=SKU)
+    shop.settle()
+    metering = Metering(shop.rehearsal)
+    happens(shop)
+    return metering.uses()
+
+
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_an_order_uses_what_the_decision_counts_by_hand(shop: Shop, kind: str) -> None:
+    uses = metered(shop, KINDS[kind])
+    found: Counter[str] = Counter()
+    for use, units in uses.items():
+        name = "event" if use.price == "custom_bus_kb_in" else use.price
+        if not use.who.startswith(ANALYTICS):
+            found[name] += units  # type: ignore[assignment]
+    counted = counted_by_hand(kind)
+    assert len(counted) > 5
+    assert {name: found[name] for name in counted} == counted
+
+
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_analytics_writes_two_units_for_each_event_and_two_for_each_row(
+    shop: Shop, kind: str
+) -> None:
+    uses = metered(shop, KINDS[kind])
+    written = [
+        units
+        for use, units in uses.items()
+        if use.price == "write_unit" and use.who.startswith(ANALYTICS)
+    ]
+    events = counted_by_hand(kind)["event"]
+    # Rows are of a minute and of an item: a few events share one.
+    assert 2 * events + 2 <= sum(written) <= 4 * events + 2

@@ -1,0 +1,1 @@
+"""What the shop costs, in use and idle: `make cost`."""
