@@ -1,6 +1,7 @@
 // The console: a live page about a rehearsal.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Act } from "./act.jsx";
 import { Alarms } from "./alarms.jsx";
 import { Letters } from "./letters.jsx";
 import { MapView } from "./map.jsx";
@@ -8,6 +9,7 @@ import { Panel } from "./panel.jsx";
 import { numberText, route, store, to, useStore } from "./store.js";
 import { TimeBar } from "./timebar.jsx";
 import { Trace } from "./trace.jsx";
+import { WhatIf } from "./whatif.jsx";
 
 const CONNECTIONS = {
   connecting: "connecting …",
@@ -33,9 +35,11 @@ function App() {
           <Tab name="trace" now={name}>Traces</Tab>
           <Tab name="letters" now={name} number={dead}>Dead letters</Tab>
           <Tab name="alarms" now={name} number={head.ringing.size}>Alarms</Tab>
+          <Tab name="whatif" now={name}>What if</Tab>
+          {about.actions.some((action) => action.role) && <Tab name="act" now={name}>Take part</Tab>}
         </nav>
         <p class="state" role="status">{state}</p>
-        {about.actions.map((action) => <ActionButton key={action.name} action={action} />)}
+        {about.actions.filter((action) => !action.role).map((action) => <ActionButton key={action.name} action={action} />)}
         <Theme />
       </header>
       <Faults faults={status.faults} />
@@ -49,6 +53,8 @@ function App() {
         {name === "trace" && <Trace of={rest} />}
         {name === "letters" && <Letters of={rest} />}
         {name === "alarms" && <Alarms of={rest} />}
+        {name === "whatif" && <WhatIf key={rest} of={rest} />}
+        {name === "act" && <Act />}
       </main>
       <TimeBar />
     </>

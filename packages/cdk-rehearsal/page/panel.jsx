@@ -1,5 +1,6 @@
 // What is known about a node: figures, faults that can be injected, recent traffic, log, alarms.
 import { useEffect, useState } from "preact/hooks";
+import { FaultPicker, siteText } from "./faults.jsx";
 import { Icon } from "./map.jsx";
 import { FAILED } from "./recording.js";
 import { ask, command } from "./server.js";
@@ -76,19 +77,9 @@ function Fact({ name, value }) {
   return <div><dt>{name}</dt><dd>{value}</dd></div>;
 }
 
-const siteText = (site) => `${site.kind} ${site.source} → ${site.target || "outside"} ${site.operation}`;
-
 function Break({ path, faults }) {
-  const [sites, setSites] = useState();
-  const [chosen, choose] = useState(0);
-  const [forever, setForever] = useState(true);
-  const load = async () => setSites(await store.run("sites", { path }));
+  const [open, setOpen] = useState(false);
   const here = faults.filter((fault) => fault.source === path || fault.target === path);
-  const site = sites?.[chosen];
-  const inject = (name) => {
-    const { kind, source, target, operation } = site;
-    store.run("inject", { fault: name, kind, source, target, operation, forever });
-  };
   return (
     <section>
       <h3>Break it</h3>
@@ -100,33 +91,12 @@ function Break({ path, faults }) {
           </button>
         </p>
       ))}
-      {!sites && <button type="button" onClick={load}>Show faults</button>}
-      {sites?.length === 0 && <p class="none">No fault can act here yet: nothing has passed.</p>}
-      {site && (
-        <>
-          <label>Site
-            <select value={chosen} onChange={(event) => choose(Number(event.target.value))}>
-              {sites.map((each, number) => <option key={siteText(each)} value={number}>{siteText(each)}</option>)}
-            </select>
-          </label>
-          <label class="check">
-            <input type="checkbox" checked={forever} onChange={(event) => setForever(event.target.checked)} />
-            until it is healed
-          </label>
-          <div class="faults">
-            {site.faults.map((name) => (
-              <button type="button" key={name} title={saysOf(name)} onClick={() => inject(name)}>
-                <b>{name}</b><small>{saysOf(name)}</small>
-              </button>
-            ))}
-          </div>
-        </>
-      )}
+      {!open && <button type="button" onClick={() => setOpen(true)}>Show faults</button>}{" "}
+      <a class="button" href={to("whatif", path)}>What if …</a>
+      {open && <FaultPicker path={path} pick={(fault) => store.run("inject", fault)} />}
     </section>
   );
 }
-
-const saysOf = (name) => store.about.faults.find((fault) => fault.name === name)?.says ?? "";
 
 function Recent({ place }) {
   const { head, recording } = useStore();

@@ -11,7 +11,7 @@ class Store {
     this.listeners = new Set();
     this.moving = new Set();
     this.connection = "connecting";
-    this.status = { faults: [], alarms: [], discarded: [], speed: 1, skips_quiet: true };
+    this.status = { faults: [], alarms: [], discarded: [], moments: [], speed: 1, skips_quiet: true };
     this.live = true;
     this.replaying = false;
     this.replaySpeed = 1;

@@ -159,6 +159,89 @@ const plans = {
     }
   },
 
+  // Everybody outside the shop acts through its API: a customer's order is followed to its end.
+  async part() {
+    const page = await open({ colorScheme: "light" });
+    await page.locator(".timebar select").selectOption("20");
+    const tab = (name) => page.getByRole("link", { name, exact: true }).click();
+    seen.said = {};
+    const act = async (name, values, called = name) => {
+      const form = page.getByRole("form", { name, exact: true });
+      for (const [label, value] of Object.entries(values)) {
+        const input = form.getByLabel(new RegExp(`^${label}`));
+        if (await input.evaluate((element) => element.tagName) === "SELECT") await input.selectOption(value);
+        else await input.fill(value);
+      }
+      const before = await form.locator(".outcome").count() && await form.locator(".outcome").elementHandle();
+      await form.getByRole("button", { name, exact: true }).click();
+      if (before) await form.locator("button[aria-busy=true]").waitFor({ state: "attached" }).catch(() => {});
+      await form.locator("button[aria-busy=false]").waitFor();
+      await form.locator(".outcome").waitFor();
+      seen.said[called] = await form.locator(".outcome").innerText();
+      return form;
+    };
+    const until = async (type) => {
+      await page.locator(".waterfall h3 button", { hasText: new RegExp(`^${type}`) }).first().waitFor();
+      await tab("Take part");
+    };
+
+    await tab("Take part");
+    const placed = await act("Order", { Customer: "me", Quantity: "2", "Who carries the parcel": "you" });
+    const order = JSON.parse(await placed.locator("pre").textContent()).order_id;
+    const follow = async (type) => {
+      await page.goto(`${url}#/trace/${order}`);
+      await until(type);
+    };
+    await placed.getByRole("link", { name: "Follow it" }).click();
+    await until("ShipmentRequested");
+    await act("Report about a parcel", { Order: order, Report: "picked_up" }, "picked up");
+    await act("Report about a parcel", { Order: order, Report: "delivered", "Send it": "with a forged signature" }, "forged");
+    await act("Report about a parcel", { Order: order, Report: "delivered", "Send it": "twice" }, "twice");
+    await follow("OrderDelivered");
+    await act("Cancel", { Order: order }, "too late");
+    await act("Report about a payment", { Order: order, "Send it": "with a forged signature" }, "forged payment");
+    await act("Report about a payment", { Order: order, Event: "the customer disputes it", "Send it": "twice" }, "dispute");
+    await act("Report about a payment", { Order: order, Event: "the bank decides for the shop", "Send it": "once" }, "closed");
+    await act("Return", { Order: order, "Who decides": "you" });
+    await follow("ReturnRequested");
+    await act("Decide about a return", { Order: order, Decision: "refuse" }, "decided");
+    await follow("ReturnRefused");
+    await act("Upload a file", {});
+    await act("Order", { Customer: "me", Quantity: "0" }, "nothing");
+    await act("Cancel", { Order: "o-unknown" }, "unknown");
+    await look(page, "part");
+    await page.getByRole("button", { name: "Audit" }).click();
+    await page.locator(".result").waitFor();
+    seen.balanced = await page.locator(".result h2").textContent();
+    await page.getByRole("button", { name: "Close the result" }).click();
+
+    // What if: two branches from a moment that is kept.
+    await tab("What if");
+    await page.getByRole("button", { name: "Keep this moment" }).click();
+    const choice = (label) => page.getByRole("combobox", { name: new RegExp(`^${label}`) });
+    await choice("From this moment").locator("option", { hasText: "kept" }).waitFor({ state: "attached" });
+    await choice("From this moment").selectOption({ index: 1 });
+    await choice("For").selectOption("600");
+    await choice("Where").selectOption("Checkout/RunCheckout/Function");
+    await look(page, "whatif-form");
+    await page.locator(".faults button", { hasText: /^raises-on/ }).click();
+    await page.locator(".comparison").waitFor();
+    seen.comparison = await page.locator(".comparison").innerText();
+    await look(page, "whatif");
+    await choice("The change").selectOption("seed");
+    await choice("For").selectOption("60");
+    await page.getByRole("button", { name: "Run both branches" }).click();
+    await page.locator(".comparison h2", { hasText: "seed 1" }).waitFor();
+    await look(page, "whatif-seed");
+
+    const other = await open({ colorScheme: "dark", viewport: { width: 400, height: 900 } });
+    for (const view of ["act", "whatif"]) {
+      await other.goto(`${url}#/${view}`);
+      await other.locator(".card").first().waitFor();
+      await look(other, `${view}-dark-400`);
+    }
+  },
+
   // An event with a script in every field does nothing.
   async script() {
     const page = await open({});
@@ -220,6 +303,10 @@ const plans = {
 
 try {
   await plans[plan]();
+} catch (error) {
+  // What was seen until then helps to find the reason.
+  process.stderr.write(`${JSON.stringify(seen)}\n`);
+  throw error;
 } finally {
   await browser.close();
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socket
 import sys
 import threading
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console import Action, Console, Field
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
 from rehearsal.cloud import Cloud, arn
@@ -310,7 +312,21 @@ class TestRecording:
             assert found["correlation"] == "order-1", text
 
     def test_an_unknown_id_has_no_trace(self, console: Console) -> None:
-        assert request(console, "trace?of=nothing")[0].status == 404
+        assert get(console, "trace?of=nothing") is None
+
+    def test_an_order_with_several_correlation_ids_is_one_trace(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        put(shop, 1, order_id="o-17")
+        put(shop, 2, correlationid="return-1", order_id="o-17")
+        put(shop, 3, correlationid="another", order_id="o-18")
+        shop.run_until_idle()
+
+        whole = get(console, "trace?of=o-17")
+        assert whole["correlations"] == ["order-1", "return-1"]
+        assert [event["id"] for event in whole["events"]] == ["event-1", "event-2"]
+        part = get(console, "trace?of=return-1")
+        assert [event["id"] for event in part["events"]] == ["event-2"]
 
     def test_a_batch_may_have_many_events(self, shop: Rehearsal, console: Console) -> None:
         put(shop, 1)
@@ -510,6 +526,104 @@ class TestDeadLetters:
         )
 
 
+class TestWhatIf:
+    def test_an_injected_fault_makes_the_difference(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        shop.spawn(lambda: [shop.scheduler.sleep(5), put(shop)])
+        records, now = len(shop.meter.records), shop.clock.now()
+        fault = {"fault": "raises", **EDGE, "forever": True}
+        found = command(console, "what_if", seconds=120, fault=fault)
+
+        plain, changed = found["first"]
+        assert (plain[1:4], changed[1:4]) == (
+            ["invocation", "Shop/Orders", "Shop/Ship"],
+            ["fault", "", "Shop/Ship"],
+        )
+        assert 5 <= plain[0] < 10
+        assert found["dead"] == [["Shop/Dead", 0, 1]]
+        assert ["published OrderPlaced", 1, 1] not in found["counts"]
+        assert (len(shop.meter.records), shop.clock.now()) == (records, now)
+        assert shop.faults.left() == []
+
+    def test_branches_start_from_a_moment_that_was_kept(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        put(shop)
+        number = command(console, "keep", says="before")
+        shop.run_until_idle()
+        fault = {"fault": "raises", **EDGE, "forever": True}
+        now = command(console, "what_if", seconds=120, fault=fault)
+        then = command(console, "what_if", seconds=120, moment=number, fault=fault)
+
+        assert now["records"] == [0, 0]
+        assert now["first"] is None
+        assert then["dead"] == [["Shop/Dead", 0, 1]]
+        assert console._commands.moments()[0]["says"] == "before"
+
+    def test_a_moment_is_kept_before_a_fault_while_somebody_watches(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        stream = Stream(console)
+        stream.until(lambda _: console.viewers == 1)
+        for _ in range(4):
+            command(console, "inject", fault="raises", **EDGE)
+        stream.close()
+
+        moments = console._commands.moments()
+        assert [each["says"] for each in moments] == ["before raises at Shop/Ship"] * 3
+
+    @pytest.mark.parametrize(
+        "chance",
+        [
+            lambda shop: shop.scheduler.random.random(),
+            lambda _: random.random(),
+            lambda _: os.urandom(1)[0] / 256,
+        ],
+        ids=["of the rehearsal", "of Python", "of the system"],
+    )
+    def test_another_seed_makes_another_run(
+        self, shop: Rehearsal, console: Console, chance: Callable[[Rehearsal], float]
+    ) -> None:
+        def order_sometime() -> None:
+            shop.scheduler.sleep(1)
+            shop.scheduler.sleep(chance(shop))
+            put(shop)
+
+        shop.spawn(order_sometime)
+        same = command(console, "what_if", seconds=60, heal=True)
+        other = command(console, "what_if", seconds=60, seed=5)
+
+        assert same["first"] is None
+        assert same["records"][0] == same["records"][1] > 0
+        assert other["first"] is not None
+
+    def test_a_healed_fault_brings_no_dead_letter(self, shop: Rehearsal, console: Console) -> None:
+        command(console, "inject", fault="raises", **EDGE, forever=True)
+        put(shop)
+        assert command(console, "what_if", seconds=120, heal=True)["dead"] == [["Shop/Dead", 1, 0]]
+        assert shop.faults.left()
+
+    def test_the_branches_are_judged(self, shop: Rehearsal) -> None:
+        def judge() -> dict[str, object]:
+            dead = len(shop.messages("Shop/Dead"))
+            return {"good": not dead, "text": f"{dead} dead"}
+
+        put(shop)
+        judging = Action("Audit", "", judge, judges=True)
+        with Console(shop, title="Shop", actions=[judging]) as console:
+            fault = {"fault": "raises", **EDGE, "forever": True}
+            found = command(console, "what_if", seconds=120, fault=fault)
+        assert found["verdicts"] == [["Audit", True, "0 dead"], ["Audit", False, "1 dead"]]
+
+    def test_what_makes_no_sense_is_refused(self, console: Console) -> None:
+        assert "would be the same" in refused(console, "what_if", seconds=60)
+        assert "not between" in refused(console, "what_if", seconds=0, seed=1)
+        assert "no longer kept" in refused(console, "what_if", seconds=60, seed=1, moment=7)
+        fault = {"fault": "duplicate", **EDGE}
+        assert "no service delivers here" in refused(console, "what_if", seconds=60, fault=fault)
+
+
 class TestAccess:
     def test_the_page_is_served_with_the_token(self, console: Console) -> None:
         response, body = request(console, "")
@@ -577,6 +691,44 @@ def outer_address() -> str:
 
 
 class TestPlugIn:
+    def test_a_form_takes_what_fits_its_fields(self, shop: Rehearsal) -> None:
+        fields = [
+            Field("who", "Who", "you", lambda: ["you", "me"]),
+            Field("how", "How", "once", lambda: ["once", "twice"], "choice"),
+            Field("often", "How often", "1", kind="number"),
+        ]
+        said: list[dict[str, object]] = []
+
+        def run(**values: object) -> dict[str, object]:
+            said.append(values)
+            return {"good": True, "text": "done"}
+
+        action = Action("Greet", "Says hello", run, fields, role="Guest")
+        with Console(shop, title="Shop", actions=[action]) as console:
+            (form,) = command(console, "forms")
+            assert [each["options"] for each in form["fields"]] == [
+                ["you", "me"],
+                ["once", "twice"],
+                [],
+            ]
+            command(console, "act", name="Greet", values={"who": "all", "often": "3"})
+            for values, problem in (
+                ({"how": "never"}, "How 'never' is none of once, twice"),
+                ({"often": "1.5"}, "How often '1.5' is no whole number"),
+                ({"when": "now"}, "Greet has no field when"),
+            ):
+                assert problem in refused(console, "act", name="Greet", values=values)
+        assert said == [{"who": "all", "how": "once", "often": 3}]
+
+    def test_an_action_that_fails_ends_nothing(self, shop: Rehearsal) -> None:
+        def fail() -> dict[str, object]:
+            raise AssertionError("503 instead of 200")
+
+        with Console(shop, title="Shop", actions=[Action("Greet", "", fail)]) as console:
+            said = refused(console, "act", name="Greet")
+            assert said == "Greet has failed: AssertionError: 503 instead of 200"
+            assert command(console, "pace", speed=1) is None
+
     def test_an_action_returns_its_result(self, console: Console) -> None:
         assert command(console, "act", name="Greet")["text"] == f"hello {SCRIPT}"
 

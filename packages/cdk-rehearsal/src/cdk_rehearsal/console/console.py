@@ -102,7 +102,9 @@ class Console:
             "title": self._title,
             "start": min((each.time for each in records[:1]), default=self._rehearsal.clock.now()),
             "map": map_of(self._rehearsal.assembly),
-            "actions": [{"name": each.name, "says": each.says} for each in self._actions],
+            "actions": [
+                {"name": each.name, "says": each.says, "role": each.role} for each in self._actions
+            ],
             "faults": self._commands.faults(),
         }
         self._link.sendall(b"%d\n" % self._port)
@@ -126,12 +128,14 @@ class Console:
         traceback: TracebackType | None,
     ) -> None:
         """Sends the last records, and ends the server."""
+        self._commands.close()
         self._send_records()
         self._flush()
         self._close()
 
     def leave_to_parent(self) -> None:
         """Cuts this process, a fork, off from the page."""
+        self.viewers = 0
         self._link.close()
         self._unsent.clear()
 
@@ -229,6 +233,7 @@ class Console:
                 "faults": self._commands.planned(),
                 "alarms": [each for each in self._alarms.values() if each["state"] == "ALARM"],
                 "discarded": self._commands.discarded,
+                "moments": self._commands.moments(),
             }
         )
         if status != self._status:

@@ -32,6 +32,8 @@ _WIDTH = 6
 A sample of a queue has its depth and the age of its oldest message in place of the last two.
 """
 _FOUND = 40
+_JOINED = 8
+"""The most correlation ids in one trace."""
 _CORRELATION = {"correlationid"}
 _CAUSATION = {"causationid"}
 
@@ -219,15 +221,14 @@ class Recording:
             "events": len(events),
         }
 
-    def correlation_of(self, text: str) -> str | None:
-        """Returns the correlation id that an id leads to, or None."""
-        if text in self._by_correlation:
-            return text
-        return next(iter(self._by_key.get(text, {})), None)
+    def trace(self, text: str) -> dict[str, Any] | None:
+        """Returns the events that a correlation id or another id leads to, and all their steps.
 
-    def trace(self, correlation: str) -> dict[str, Any] | None:
-        """Returns the events with a correlation id, and all steps that they passed by time."""
-        places = self._by_correlation.get(correlation)
+        An order has several correlation ids: one of its own, and others of what follows later.
+        """
+        known = [text] if text in self._by_correlation else self._by_key.get(text, {})
+        correlations = [*itertools.islice(known, _JOINED)]
+        places = sorted(place for each in correlations for place in self._by_correlation[each])
         if not places:
             return None
         steps = sorted(self._steps(places), key=lambda step: (step["start"], step["end"]))
@@ -244,7 +245,7 @@ class Recording:
             for place in places
             for event in (self.events[place],)
         ]
-        return {"correlation": correlation, "events": events, "steps": steps}
+        return {"correlations": correlations, "events": events, "steps": steps}
 
     def _steps(self, places: Iterable[int]) -> Iterator[dict[str, Any]]:
         """Yields the steps of events: of deliveries, and of what their messages lead to."""
