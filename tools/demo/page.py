@@ -1,5 +1,6 @@
 """The live page of the demo: the console of the package, with the shop's audit and customers."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -7,7 +8,8 @@ from random import Random
 from typing import Any
 
 from cdk_rehearsal import Process
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console import Action, Console, Site
+from stacks.constructs.alarm import RUNBOOK
 from tools.demo.audit import Check, side_text
 from tools.demo.books import Books
 from tools.demo.customers import Customers, shop_id_of
@@ -15,6 +17,7 @@ from tools.demo.stock_file import CatalogueItem
 from tools.demo.supplier import files_of, hand_in
 from tools.demo.take_part import Viewer
 from tools.demo.visits import Visit, start_visit
+from workspace.isolation import PROJECT
 
 _SETTLED_AFTER_S = 2 * 86_400
 """Virtual seconds after which every retry has ended."""
@@ -81,7 +84,23 @@ def serve_page(books: Books, door: Door) -> Console:
         judges=True,
     )
     viewer = Viewer(books, door.customers, door.visits, door.names)
-    return Console(books.shop, title="Orderflow", actions=[audit, *viewer.actions()])
+    return Console(
+        books.shop,
+        title="Orderflow",
+        actions=[audit, *viewer.actions()],
+        site=Site(PROJECT / ".build/catalogue", "make catalogue"),
+        runbook=runbook_page,
+    )
+
+
+def runbook_page(description: str) -> str:
+    """Returns the page of the runbook that an alarm names at the end of its description."""
+    slug = description.rpartition("#")[2]
+    for page in (PROJECT / RUNBOOK).read_text(encoding="utf-8").split("\n## ")[1:]:
+        title, _, _ = page.partition("\n")
+        if slug == re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"):
+            return page.strip()
+    return ""
 
 
 def _audited(books: Books, door: Door) -> dict[str, Any]:

@@ -20,8 +20,10 @@ const CONNECTIONS = {
 
 function App() {
   const { about, head, recording, status, connection, view } = useStore();
-  const [chosen, choose] = useState();
   const { name, rest } = route(view);
+  const place = name === "map" && rest ? recording.nodes.findIndex((node) => node.path === rest) : -1;
+  const chosen = place < 0 ? undefined : place;
+  const choose = (next) => { location.hash = to("map", recording.nodes[next]?.path); };
   const dead = recording.nodes.reduce((sum, node, place) => sum + (node.dead ? head.depth[place] : 0), 0);
   useShortcuts();
   const state = CONNECTIONS[connection] || (status.paused ? "paused" : status.phase);

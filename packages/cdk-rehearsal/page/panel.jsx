@@ -27,6 +27,7 @@ export function Panel({ place, close }) {
         <div>
           <h2>{node.name}</h2>
           <small>{node.dead ? "dead-letter queue" : node.kind} · {node.path}</small>
+          <PageLink of={[node.path]}>Its page in the catalogue</PageLink>
         </div>
         <button type="button" class="quiet" aria-label="Close" onClick={close}>✕</button>
       </div>
@@ -34,6 +35,9 @@ export function Panel({ place, close }) {
         <Fact name={isQueue ? "received" : "count"} value={numberText(head.count[place])} />
         <Fact name="failed" value={numberText(head.failed[place])} />
         {isQueue && <Fact name="messages now" value={numberText(depth)} />}
+        {node.kind === "function" && depth > 0 && (
+          <Fact name="invocations now" value={`${depth}${head.age[place] ? ` of ${head.age[place]}` : ""}`} />
+        )}
         {isQueue && depth > 0 && (
           <Fact name="oldest waits for" value={durationText(head.time - head.age[place])} />
         )}
@@ -47,7 +51,8 @@ export function Panel({ place, close }) {
               <li key={link.site.join()}>
                 <b>{link.kind}</b> {recording.nodes[link.source].name} → {recording.nodes[link.target].name}
                 <small>{link.retries ? `retries: ${link.retries}` : "no limit of retries"}
-                  {link.parking && `; parks in ${link.parking}`}</small>
+                  {link.parking && `; parks in ${link.parking}`}{" "}
+                  <PageLink of={[...link.site, recording.nodes[link.target].path, recording.nodes[link.source].path]}>catalogue</PageLink></small>
               </li>
             ))}
           </ul>
@@ -71,6 +76,14 @@ export function Panel({ place, close }) {
       {node.kind === "function" && <Logs key={node.path} path={node.path} />}
     </aside>
   );
+}
+
+// A link to the first of these that has a page, or the command that builds the pages.
+function PageLink({ of, children }) {
+  const { pages, build } = store.about;
+  const page = of.map((path) => pages[path]).find(Boolean);
+  if (page) return <a href={`site/${page}`} target="_blank" rel="noopener">{children}</a>;
+  return build && of.length === 1 && !Object.keys(pages).length ? <small>{children}: <code>{build}</code> builds it</small> : null;
 }
 
 function Fact({ name, value }) {

@@ -1,7 +1,7 @@
 // The bar of time: pause, step, pace, and a slider over the recording.
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./map.jsx";
-import { FAILED } from "./recording.js";
+import { FAILED, SAMPLES } from "./recording.js";
 import { dayText, durationText, store, timeText, useStore } from "./store.js";
 
 const SPEEDS = [[0.1, "0.1×"], [0.25, "0.25×"], [1, "1×"], [4, "4×"], [20, "20×"], [1_000_000, "fastest"]];
@@ -45,8 +45,8 @@ export function TimeBar() {
           aria-label="Moment of the recording" aria-valuetext={timeText(shown)}
           onInput={(event) => store.seek(recording.times.values[Math.min(event.target.value, recording.length - 1)] ?? 0)} />
       </div>
-      <a class="button" href={`${(view || "#/map").split("?")[0]}?t=${Math.round(head.time)}`}
-        title="The address of this moment, to share" onClick={() => store.say("The address in the browser leads to this moment now")}>
+      <a class="button" href={`${(view || "#/map").split("?")[0]}?t=${Math.round(head.time)}`} onClick={copy}
+        title="Copy the address of this moment, to share it">
         link
       </a>
       <time class="now" title={dayText(shown)}>{timeText(shown)}</time>
@@ -55,6 +55,14 @@ export function TimeBar() {
         {live ? "● live" : "○ go live"}
       </button>
     </footer>
+  );
+}
+
+// The browser goes there itself.
+function copy(event) {
+  navigator.clipboard.writeText(event.target.href).then(
+    () => store.say("The address of this moment is copied"),
+    () => store.say("The address in the browser leads to this moment now"),
   );
 }
 
@@ -68,7 +76,7 @@ function Density({ recording }) {
     pen.clearRect(0, 0, width, height);
     const failures = new Float64Array(width);
     for (let row = 0; row < recording.length; row++) {
-      if (recording.outcome.values[row] === FAILED && recording.kinds[recording.kind.values[row]] !== "depth") {
+      if (recording.outcome.values[row] === FAILED && !SAMPLES.has(recording.kinds[recording.kind.values[row]])) {
         failures[Math.floor((row * width) / recording.length)] += 1;
       }
     }
@@ -78,6 +86,7 @@ function Density({ recording }) {
       const tall = number ? Math.max(3, (number / most) * height) : 0;
       pen.fillRect(x, height - tall, 1, tall);
     });
-  }, [Math.floor(recording.length / 2000)]);
+    // Drawn again when it has grown by a twentieth.
+  }, [Math.floor(20 * Math.log2(1 + recording.length / 2000))]);
   return <canvas ref={canvas} width="600" height="16" aria-hidden="true" />;
 }

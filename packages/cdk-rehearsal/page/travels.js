@@ -77,7 +77,7 @@ export class Travels {
 
   // Lets a row travel.
   show(row) {
-    if (["depth", "alarm", "execution", "fault"].includes(row.kind)) return;
+    if (["depth", "alarm", "busy", "execution", "fault"].includes(row.kind)) return;
     if (row.outcome === IGNORED) return;
     const { nodes } = this.recording;
     if (row.kind === "delivery" && nodes[row.target].kind === "function") return;

@@ -2,19 +2,25 @@
 
 import io
 import json
+import os
+import socket
 import subprocess
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 from rich.console import Console as Terminal
 
-from cdk_rehearsal import Rehearsal
+from cdk_rehearsal import Assembly, Record, Rehearsal
 from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console.layout import map_of
 from rehearsal.cloud import Cloud, arn
 from stacks.constructs.packaging import node
 from stacks.environment import BusKind
@@ -235,7 +241,7 @@ def test_staff_try_again_when_a_fault_strikes_while_they_set_prices(
     )
     assert run.passes
     assert run.journal.known.accepted
-    said = "a fault strikes, so that staff cannot set prices: 502 instead of 200"
+    said = "a fault strikes, so that staff cannot set prices: 500 instead of 200"
     assert screen.getvalue().count(said) == 2
 
 
@@ -324,12 +330,89 @@ def test_the_viewer_acts_as_everybody_outside_the_shop_and_asks_what_if(
             "fault (raises-on) Checkout/RunCheckout/Function",
             "✓ The books balance: all 27 checks hold",
             "✕ The books do not balance",
-            "Checkout/RunCheckout/Function/Errors\t–\tafter",
+            "Checkout/RunCheckout/Function/Errors\t",
         ):
             assert expected in seen["comparison"]
     with subtests.test("nothing is wrong with the view"):
         assert (seen["violations"], seen["overflowing"]) == ([], [])
         assert (seen["errors"], seen["requests"]) == ([], [])
+
+
+ORDERS_OF_A_LONG_RECORDING = 10_000
+EVENTS_PER_SECOND = 200
+
+
+def test_a_recording_of_10_000_orders_opens_in_3_s_and_200_events_a_second_are_smooth(
+    assembly: Path, orders: Path
+) -> None:
+    """A small run is repeated. Of three tries, the best counts: other programs slow them down.
+
+    On a machine with more to do than it has processors, opening takes that much longer.
+    """
+    wanted = read_orders(orders).items
+    display = Display(Terminal(file=io.StringIO()))
+    run = rehearse(assembly, setup_of(wanted), seed=1, display=display, hurried=True)
+    published = sum(record.kind == "published" for record in run.records)
+    repetitions = ORDERS_OF_A_LONG_RECORDING // len(wanted)
+    with long_recording(assembly, run.records, repetitions, EVENTS_PER_SECOND / published) as url:
+        seen = Visit(url, "long").meanwhile(pause)
+
+    first, later = (int(seen[name].replace(",", "")) for name in ("published", "later"))
+    assert first >= published * repetitions
+    assert later > first
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert min(seen["opened"]) < 3000 * crowd, seen
+    assert seen["tasks"] > 100, seen
+    assert min(seen["busy"]) < 5, seen
+
+
+@contextmanager
+def long_recording(
+    assembly: Path, records: Sequence[Record], repetitions: int, per_second: float
+) -> Iterator[str]:
+    """Serves a page with repeated records, and with so many more repetitions each second."""
+    link, far = socket.socketpair()
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    about = {
+        "title": "Orderflow",
+        "start": records[0].time,
+        "map": map_of(Assembly(assembly)),
+        "actions": [],
+        "faults": [],
+        "pages": {},
+        "build": "",
+        "runbook": False,
+    }
+    status = {
+        "paused": False,
+        "speed": 1,
+        "skips_quiet": True,
+        "phase": "",
+        "now": 0,
+        "faults": [],
+        "alarms": [],
+        "discarded": [],
+        "moments": [],
+    }
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tests.tools.demo.long_recording", str(far.fileno())),
+            *(str(repetitions), str(per_second)),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        pass_fds=[far.fileno()],
+    )
+    far.close()
+    try:
+        link.sendall(b"0\nM%s\nT%s\n" % (encode(about), encode(status)))
+        link.sendall(b"".join(b"R%s\n" % encode(record) for record in records))
+        link.shutdown(socket.SHUT_WR)
+        yield link.makefile("r").readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+        link.close()
 
 
 @pytest.fixture

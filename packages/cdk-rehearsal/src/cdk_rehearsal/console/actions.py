@@ -1,7 +1,9 @@
-"""What an application adds to the page: buttons, and forms with which viewers take part."""
+"""What an application adds to the page: buttons, forms, and its own documentation."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -66,3 +68,23 @@ class Action:
         if unknown := values.keys() - {each.name for each in self.fields}:
             raise ValueError(f"{self.name} has no field {', '.join(sorted(unknown))}")
         return {each.name: each.taken(values.get(each.name, each.value)) for each in self.fields}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder with pages about the application, which the console serves and links to.
+
+    Its file `pages.json` has their addresses in the folder by construct path, those of alarms too.
+    """
+
+    directory: Path
+    build: str
+    """The command that builds it."""
+
+    def pages(self) -> dict[str, str]:
+        """Returns the addresses, or none if the site is not built."""
+        try:
+            found: dict[str, str] = json.loads((self.directory / "pages.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found

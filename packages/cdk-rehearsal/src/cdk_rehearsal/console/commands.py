@@ -41,10 +41,18 @@ class BadCommand(Exception):
 class Commands:
     """All commands, by name."""
 
-    def __init__(self, console: Console, rehearsal: Rehearsal, actions: Sequence[Action]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        rehearsal: Rehearsal,
+        actions: Sequence[Action],
+        runbook: Callable[[str], str] | None = None,
+    ) -> None:
         self._console = console
         self._rehearsal = rehearsal
         self._actions = {action.name: action for action in actions}
+        self._runbook = runbook
+        self.has_runbook = runbook is not None
         self._numbers = count(1)
         self._moments: dict[int, Moment] = {}
         self._injected: dict[int, tuple[Planned, FaultSite]] = {}
@@ -73,6 +81,7 @@ class Commands:
             "rehearse": self._rehearse,
             "discard": self._discard,
             "alarms": self.alarms,
+            "runbook": self._runbook_page,
             "logs": self._logs,
             "forms": self._forms,
             "act": self._act,
@@ -356,6 +365,11 @@ class Commands:
             for page in pages
             for alarm in page["MetricAlarms"]
         ]
+
+    def _runbook_page(self, path: str) -> str:
+        """Returns what the application's runbook says about an alarm; empty if it says nothing."""
+        says = next((each["says"] for each in self.alarms() if each["path"] == path), "")
+        return self._runbook(says) if self._runbook else ""
 
     def _logs(self, path: str) -> str:
         return self._rehearsal.logs(path)[-_LOG_CHARACTERS:]

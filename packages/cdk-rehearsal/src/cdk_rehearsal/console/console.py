@@ -10,14 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.actions import Action, Site
 from cdk_rehearsal.console.commands import Commands
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.errors import RehearsalError
@@ -49,10 +49,13 @@ class Console:
         *,
         title: str,
         actions: Sequence[Action] = (),
+        site: Site | None = None,
+        runbook: Callable[[str], str] | None = None,
         port: int = 0,
     ) -> None:
         """Prepares a page with this title. `port` is that of the page; 0 takes a free one.
 
+        The page links to `site`. `runbook` returns the text about an alarm with a description.
         Raises RehearsalError if the libraries of the extra `console` are missing.
         """
         self.url = ""
@@ -70,7 +73,8 @@ class Console:
         self._rehearsal = rehearsal
         self._title = title
         self._port = port
-        self._commands = Commands(self, rehearsal, actions)
+        self._commands = Commands(self, rehearsal, actions, runbook)
+        self._site = site
         self._actions = actions
         self._link, self._far_end = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,6 +82,7 @@ class Console:
         self._records = 0
         self._ticked = 0.0
         self._depths: dict[str, tuple[int, float]] = {}
+        self._busy: dict[str, int] = {}
         self._alarms: dict[str, dict[str, Any]] = {}
         self._evaluated = self._evaluated_at = 0.0
         self._status = b""
@@ -89,7 +94,10 @@ class Console:
     def __enter__(self) -> Console:
         """Starts the server of the page, and waits until it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())],
+            [
+                *(sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())),
+                str(self._site.directory if self._site else ""),
+            ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
             pass_fds=[self._far_end.fileno()],
             stdin=subprocess.DEVNULL,
@@ -106,6 +114,9 @@ class Console:
                 {"name": each.name, "says": each.says, "role": each.role} for each in self._actions
             ],
             "faults": self._commands.faults(),
+            "pages": self._site.pages() if self._site else {},
+            "build": self._site.build if self._site else "",
+            "runbook": self._commands.has_runbook,
         }
         self._link.sendall(b"%d\n" % self._port)
         self._link.sendall(b"M%s\n" % self._encoder.encode(about))
@@ -204,6 +215,13 @@ class Console:
                 self._depths[queue.path] = (depth, oldest)
                 age = round((now - oldest) * 1000) if oldest else 0
                 samples.append((now, "depth", queue.path, depth, age))
+        for function in self._rehearsal.functions:
+            # One invocation at a time is nothing to look at.
+            active = function.active if function.active > 1 else 0
+            if active != self._busy.get(function.path, 0):
+                self._busy[function.path] = active
+                limit = function.reserved_concurrency or 0
+                samples.append((now, "busy", function.path, active, limit))
         due = now // 60 != self._evaluated // 60 and _monotonic() - self._evaluated_at > _ALARMS_S
         if self.viewers and due:
             self._evaluated, self._evaluated_at = now, _monotonic()
