@@ -312,6 +312,47 @@ const plans = {
     }
   },
 
+  // Links lead to pages about the application, and to a moment.
+  async links() {
+    const page = await open({ colorScheme: "dark" });
+    await page.locator('[data-node][title="Shop/Ship"]').click();
+    const [site] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.getByRole("link", { name: "Its page in the catalogue" }).click(),
+    ]);
+    await site.locator("body").waitFor();
+    seen.site = await site.locator("body").textContent();
+    await site.close();
+    seen.edge = await page.locator(".panel").getByRole("link", { name: "catalogue", exact: true }).getAttribute("href");
+    await look(page, "links");
+
+    await page.goto(`${url}#/alarms`);
+    seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
+    await page.locator(".alarm-row.ALARM summary").click();
+    await page.locator(".alarm-row.ALARM pre").waitFor();
+    seen.runbook = await page.locator(".alarm-row.ALARM pre").textContent();
+    await look(page, "runbook");
+
+    // A moment in the middle, with the chosen node.
+    await page.goto(`${url}#/map/Shop%2FShip`);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator(".slider input").focus();
+    await page.keyboard.press("Home");
+    for (let press = 0; press < 6; press++) await page.keyboard.press("ArrowRight");
+    const number = (where) => where.locator('[data-node][title="Shop/Ship"] .number').textContent();
+    await page.waitForTimeout(400);
+    seen.moment = [await page.locator(".now").textContent(), await number(page)];
+    await page.getByRole("link", { name: "link", exact: true }).click();
+    await page.locator(".notice", { hasText: "copied" }).waitFor();
+    const address = await page.evaluate(() => navigator.clipboard.readText());
+    const other = await open({});
+    await other.goto(address);
+    await other.locator(".panel h2", { hasText: "Ship" }).waitFor();
+    await other.waitForTimeout(400);
+    seen.shared = [await other.locator(".now").textContent(), await number(other)];
+    seen.last = await (async () => { await other.getByRole("button", { name: /go live/ }).click(); await other.waitForTimeout(500); return number(other); })();
+  },
+
   // Nothing is missing after the connection was lost: the first streams end early.
   async reconnect() {
     const context = await browser.newContext();

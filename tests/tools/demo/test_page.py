@@ -19,7 +19,7 @@ from msgspec import structs
 from rich.console import Console as Terminal
 
 from cdk_rehearsal import Assembly, Record, Rehearsal
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console import Action, Console, Site
 from cdk_rehearsal.console.layout import map_of
 from rehearsal.cloud import Cloud, arn
 from stacks.constructs.packaging import node
@@ -33,7 +33,7 @@ from tools.demo.display import Display
 from tools.demo.evidence import ORDERS
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
-from tools.demo.page import Door, serve_page
+from tools.demo.page import Door, runbook_page, serve_page
 from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.staff import Staff, UnexpectedAnswer
 from tools.demo.stock_file import plenty_for
@@ -473,6 +473,45 @@ def test_an_event_with_a_script_in_every_field_does_nothing(shop: Cloud) -> None
 
 def table() -> dict[str, object]:
     return {"columns": [SCRIPT, SCRIPT + "2"], "rows": [[SCRIPT, SCRIPT]]}
+
+
+def test_links_lead_to_the_catalogue_to_the_runbook_and_to_a_moment(
+    shop: Cloud, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "ship.html").write_text("all about Ship")
+    pages = {"Shop/Ship": "ship.html", "Shop/Alarm": "alarm.html"}
+    (site / "pages.json").write_text(json.dumps(pages))
+    shop.add("Alarm", "AWS::CloudWatch::CompositeAlarm", AlarmRule="TRUE", AlarmDescription="#a")
+    with Rehearsal(shop.write()) as rehearsal:
+        for number in range(9):
+            publish(rehearsal, Source="shop", DetailType="Placed", detail={"id": f"e{number}"})
+            rehearsal.run_for(60)
+        with Console(
+            rehearsal,
+            title="Shop",
+            site=Site(site, "make catalogue"),
+            runbook=lambda says: f"Do this: {says}",
+        ) as console:
+            seen = visited(console, "links")
+
+    assert seen["site"] == "all about Ship"
+    assert seen["edge"] == "site/ship.html"
+    assert seen["alarms"] == ["Shop/Alarm ✕ in alarm"]
+    assert seen["runbook"] == "Do this: #a"
+    assert seen["shared"] == seen["moment"]
+    assert seen["moment"][1] != seen["last"] == "9"
+    assert (seen["violations"], seen["overflowing"]) == ([], [])
+    assert (seen["errors"], seen["requests"]) == ([], [])
+
+
+def test_each_alarm_of_the_shop_has_a_page_in_the_runbook(assembly: Path) -> None:
+    alarms = Assembly(assembly).all_of("AWS::CloudWatch::Alarm")
+    texts = {each.path: str(each.properties["AlarmDescription"]) for each in alarms}
+    assert len(texts) > 100
+    assert [path for path, text in texts.items() if not runbook_page(text)] == []
+    assert runbook_page(next(iter(texts.values()))).count("\n## ") == 0
 
 
 def test_nothing_is_missing_after_a_reconnect(shop: Cloud) -> None:

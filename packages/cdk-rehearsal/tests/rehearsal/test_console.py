@@ -9,17 +9,19 @@ import socket
 import sys
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
-from cdk_rehearsal.console import Action, Console, Field
+from cdk_rehearsal.console import Action, Console, Field, Site
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
 from rehearsal.cloud import Cloud, arn
@@ -360,6 +362,37 @@ def test_a_page_changes_nothing(shop: Rehearsal) -> None:
     assert plain.value == watched.value
 
 
+def test_the_beginning_of_a_recording_is_plain_numbers(shop: Rehearsal, console: Console) -> None:
+    put(shop)
+    shop.run_until_idle()
+    recorded = get(console, "map")["recorded"]
+    _, body = request(console, f"rows?to={recorded['row']}")
+    stream = Stream(console)
+    rows = stream.until(lambda rows: len(rows) >= recorded["row"])
+    stream.close()
+
+    numbers = array("d", body).tolist()
+    assert recorded["types"] == ["OrderPlaced"]
+    assert numbers == [number for row in rows[: recorded["row"]] for number in row]
+    assert request(console, "rows?to=all")[0].status == 400
+
+
+def test_invocations_at_once_are_shown(template: Cloud, rehearse: Rehearse) -> None:
+    template.function("Slow", "import time\ndef handler(event, context): time.sleep(2)", Timeout=5)
+    shop = rehearse()
+    with Console(shop, title="Shop") as console:
+        for _ in range(3):
+            shop.spawn(shop.invoke, "Shop/Slow", {})
+        shop.run_for(1)
+        console.tick(at_once=True)
+        shop.run_for(10)
+        about = get(console, "map")
+        rows = array("d", request(console, f"rows?to={about['recorded']['row']}")[1])
+    busy = about["kinds"].index("busy")
+    found = [rows[at + 4] for at in range(0, len(rows), 6) if rows[at + 1] == busy]
+    assert found == [3, 0]
+
+
 class TestTime:
     def test_the_rehearsal_waits_while_the_viewer_pauses(
         self, shop: Rehearsal, console: Console
@@ -688,6 +721,58 @@ class TestAccess:
 def outer_address() -> str:
     """An address of this machine that is not the one to which the page is bound."""
     return "127.0.0.2" if sys.platform == "linux" else "::1"
+
+
+class TestSite:
+    @pytest.fixture
+    def built(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "site"
+        (folder / "functions").mkdir(parents=True)
+        (folder / "functions/ship.html").write_text("<script src='../a.js'></script>ship")
+        (folder / "pages.json").write_text('{"Shop/Ship": "functions/ship.html"}')
+        (tmp_path / "secret.txt").write_text("secret")
+        return folder
+
+    def test_pages_about_the_application_are_served_and_send_nothing(
+        self, shop: Rehearsal, built: Path
+    ) -> None:
+        with Console(shop, title="Shop", site=Site(built, "make it")) as console:
+            about = get(console, "map")["about"]
+            response, body = request(console, f"site/{about['pages']['Shop/Ship']}")
+            policy = response.headers["Content-Security-Policy"]
+            assert (response.status, body[-4:]) == (200, b"ship")
+            assert "default-src 'none'" in policy
+            assert "connect-src" not in policy
+            assert response.headers["X-Frame-Options"] == "DENY"
+            other = request(console, "map")[0].headers["Content-Security-Policy"]
+            assert "require-trusted-types-for" in other
+
+    def test_nothing_outside_the_folder_is_served(self, shop: Rehearsal, built: Path) -> None:
+        (built / "link.txt").symlink_to(built.parent / "secret.txt")
+        with Console(shop, title="Shop", site=Site(built, "make it")) as console:
+            for path in ("../secret.txt", "%2e%2e/secret.txt", "//etc/passwd", "link.txt", ""):
+                response, body = request(console, f"site/{path}")
+                assert response.status in {404, 405}, path
+                assert b"secret" not in body
+
+    def test_without_a_built_site_the_page_says_how_to_build_it(
+        self, shop: Rehearsal, tmp_path: Path
+    ) -> None:
+        with Console(shop, title="Shop", site=Site(tmp_path / "none", "make it")) as console:
+            about = get(console, "map")["about"]
+            assert (about["pages"], about["build"]) == ({}, "make it")
+            assert request(console, "site/index.html")[0].status == 404
+
+    def test_the_runbook_says_what_to_do_about_an_alarm(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.add(
+            "Alarm", "AWS::CloudWatch::CompositeAlarm", AlarmRule="TRUE", AlarmDescription="see #1"
+        )
+        with Console(rehearse(), title="Shop", runbook=lambda says: f"page {says[-2:]}") as console:
+            (alarm,) = command(console, "alarms")
+            assert (alarm["path"], alarm["state"]) == ("Shop/Alarm", "ALARM")
+            assert command(console, "runbook", path="Shop/Alarm") == "page #1"
 
 
 class TestPlugIn:

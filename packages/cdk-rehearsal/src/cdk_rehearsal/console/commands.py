@@ -353,7 +353,8 @@ class Commands:
 
     def alarms(self) -> list[dict[str, Any]]:
         """Evaluates the alarms of the templates, and returns all of them."""
-        pages = self._rehearsal.client("cloudwatch").get_paginator("describe_alarms").paginate()
+        pages = self._rehearsal.client("cloudwatch").get_paginator("describe_alarms")
+        pages = pages.paginate(AlarmTypes=["CompositeAlarm", "MetricAlarm"])
         return [
             {
                 "path": self._rehearsal.path_of(alarm["AlarmArn"]),
@@ -363,7 +364,7 @@ class Commands:
                 "says": alarm.get("AlarmDescription", ""),
             }
             for page in pages
-            for alarm in page["MetricAlarms"]
+            for alarm in (*page["CompositeAlarms"], *page["MetricAlarms"])
         ]
 
     def _runbook_page(self, path: str) -> str:

@@ -93,10 +93,11 @@ class Console:
 
     def __enter__(self) -> Console:
         """Starts the server of the page, and waits until it listens."""
+        pages = self._site.pages() if self._site else {}
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())),
-                str(self._site.directory if self._site else ""),
+                str(self._site.directory if self._site and pages else ""),
             ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
             pass_fds=[self._far_end.fileno()],
@@ -114,7 +115,7 @@ class Console:
                 {"name": each.name, "says": each.says, "role": each.role} for each in self._actions
             ],
             "faults": self._commands.faults(),
-            "pages": self._site.pages() if self._site else {},
+            "pages": pages,
             "build": self._site.build if self._site else "",
             "runbook": self._commands.has_runbook,
         }
