@@ -65,7 +65,7 @@ def draw_console() -> bytes:
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
-            [sys.executable, "-m", "tools.demo", "--stay", "--rate", "10"],
+            [sys.executable, "-m", "tools.demo", "--stay"],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -118,7 +118,7 @@ function Comparison({ branches }) {
 
 function recordText([time, kind, source, target, words]) {
   const ends = [...new Set([source, target])].filter(Boolean).join(" → ");
-  return `${durationText(time * 1000)}: ${kind}${words ? ` (${words})` : ""} ${ends}`;
+  return `after ${time.toFixed(3)} s: ${kind}${words ? ` (${words})` : ""} ${ends}`;
 }
 
 function Differences({ title, rows, none, more = [] }) {

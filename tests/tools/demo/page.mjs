@@ -151,7 +151,7 @@ const plans = {
 
     for (const [scheme, width] of [["dark", 1280], ["dark", 400], ["light", 400], ["light", 2000]]) {
       const other = await open({ colorScheme: scheme, viewport: { width, height: 900 } });
-      for (const view of ["map", "trace", "letters", "alarms"]) {
+      for (const view of ["map", "trace", "letters", "alarms", "whatif", "act"]) {
         await other.goto(`${url}#/${view}`);
         await other.waitForTimeout(700);
         await look(other, `${view}-${scheme}-${width}`);
@@ -174,7 +174,8 @@ const plans = {
         else await input.fill(value);
       }
       const before = await form.locator(".outcome").count() && await form.locator(".outcome").elementHandle();
-      await form.getByRole("button", { name, exact: true }).click();
+      if (name === "Cancel") await page.keyboard.press("Enter");
+      else await form.getByRole("button", { name, exact: true }).click();
       if (before) await form.locator("button[aria-busy=true]").waitFor({ state: "attached" }).catch(() => {});
       await form.locator("button[aria-busy=false]").waitFor();
       await form.locator(".outcome").waitFor();
@@ -327,6 +328,7 @@ const plans = {
     await look(page, "links");
 
     await page.goto(`${url}#/alarms`);
+    await page.locator(".alarm-row.ALARM").waitFor();
     seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
     await page.locator(".alarm-row.ALARM summary").click();
     await page.locator(".alarm-row.ALARM pre").waitFor();

@@ -584,11 +584,12 @@ BROKEN_RULES = [
 
 
 def composite(template: Cloud, rehearse: Rehearse, rule: str) -> dict[str, Any]:
-    for name, properties in {
+    alarms: dict[str, dict[str, Any]] = {
         "Good": {},
         "Bad": {"Threshold": 0},
         "None": {"MetricName": "Nothing"},
-    }.items():
+    }
+    for name, properties in alarms.items():
         alarm(template, name, AlarmName=name, **properties)
     template.add(
         "Composite",

@@ -563,7 +563,11 @@ class TestWhatIf:
     def test_an_injected_fault_makes_the_difference(
         self, shop: Rehearsal, console: Console
     ) -> None:
-        shop.spawn(lambda: [shop.scheduler.sleep(5), put(shop)])
+        def order_later() -> None:
+            shop.scheduler.sleep(5)
+            put(shop)
+
+        shop.spawn(order_later)
         records, now = len(shop.meter.records), shop.clock.now()
         fault = {"fault": "raises", **EDGE, "forever": True}
         found = command(console, "what_if", seconds=120, fault=fault)

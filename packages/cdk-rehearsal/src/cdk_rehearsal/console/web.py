@@ -192,7 +192,7 @@ class Page:
 
     async def _map(self, _: Request) -> Response:
         """Returns the map, and what is recorded already, except its rows."""
-        batch, _, event = self._recording.after(0, 0, 0)
+        batch, _row, event = self._recording.after(0, 0, 0)
         row = self._recording.length
         recorded = {**batch, "row": row, "place": f"{row}.{event}"}
         return _json(

@@ -14,9 +14,11 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
-_OF_METRICS: tuple[Any, ...] = (
-    *("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period"),
-    *("threshold", "statistic"),
+_NO_METRIC: dict[str, Any] = dict.fromkeys(
+    (
+        *("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period"),
+        *("threshold", "statistic"),
+    )
 )
 """What a composite alarm does not have."""
 
@@ -78,7 +80,7 @@ def create_composite_alarm(
         ok_actions=properties.take("OKActions", []),
         insufficient_data_actions=properties.take("InsufficientDataActions", []),
         actions_enabled=properties.boolean("ActionsEnabled", True),
-        **dict.fromkeys(_OF_METRICS),
+        **_NO_METRIC,
         dimensions=[],
         metric_data_queries=[],
     )
