@@ -66,7 +66,7 @@ generated: setup ## update everything in docs that is generated, unless a change
 	@$(RUN) python -m tools.contracts.documents .build/documents/dev
 	@$(RUN) python -m tools.catalogue.pictures event-map
 
-pictures: setup ## draw the pictures of the README again: the event map, the demo, the fault matrix; one: ARGS=demo
+pictures: setup ## draw the pictures of the README again: the console, the event map, the demo, the fault matrix; one: ARGS=demo
 	@$(RUN) python -m tools.catalogue.pictures $(ARGS)
 
 diff: setup ## show what a deployment would change: STAGE=dev

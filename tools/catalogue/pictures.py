@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,10 @@ from rich.console import Console
 from rich.text import Text
 
 from cdk_rehearsal import Assembly
+from stacks.constructs.packaging import node
 from stacks.synthesis import host_assembly
 from tools.catalogue.__main__ import STAGE
+from tools.catalogue.browsers import ADVICE, browser
 from tools.catalogue.reading import read
 from tools.catalogue.site import event_map
 from workspace.isolation import PROJECT
@@ -53,7 +56,36 @@ def draw_fault_matrix() -> str:
     return _terminal("make faults", "\n".join([*lines[start:end], *lines[totals:]]))
 
 
-DRAWN: Mapping[str, Callable[[], str]] = {
+def draw_console() -> bytes:
+    """Returns a picture of the live page while the demo runs."""
+    executable = browser()
+    if executable is None:
+        sys.exit(f"error: {ADVICE}")
+    script = Path(__file__).with_name("console.mjs")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, "-m", "tools.demo", "--stay"],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as demo,
+    ):
+        try:
+            lines = iter(demo.stdout or ())
+            url = next(line.strip() for line in lines if "http://127.0.0.1" in line)
+            file = Path(folder, "console.png")
+            done = subprocess.run([node(), script, executable, url, file], cwd=PROJECT, check=False)
+        finally:
+            demo.kill()
+        if done.returncode:
+            sys.exit("error: the browser could not draw the console")
+        return file.read_bytes()
+
+
+DRAWN: Mapping[str, Callable[[], str | bytes]] = {
+    "console": draw_console,
     "event-map": draw_event_map,
     "demo": draw_demo,
     "fault-matrix": draw_fault_matrix,
@@ -67,8 +99,13 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in parser.parse_args(words).names or DRAWN:
         if name not in DRAWN:
             parser.error(f"there is no picture {name!r}: choose from {', '.join(DRAWN)}")
-        file = PICTURES / f"{name}.svg"
-        file.write_text(DRAWN[name](), encoding="utf-8", newline="\n")
+        drawn = DRAWN[name]()
+        if isinstance(drawn, bytes):
+            file = PICTURES / f"{name}.png"
+            file.write_bytes(drawn)
+        else:
+            file = PICTURES / f"{name}.svg"
+            file.write_text(drawn, encoding="utf-8", newline="\n")
         print(file.relative_to(PROJECT))
 
 

@@ -143,6 +143,10 @@ class _Site:
     def _assets(self) -> Iterator[tuple[str, str]]:
         yield "catalogue.css", self._templates.get_template("catalogue.css").render(hues=self._hues)
         yield "catalogue.js", (_HERE / "static" / "catalogue.js").read_text(encoding="utf-8")
+        pages = {key: entry.address for key, entry in self._entries.items()}
+        alarms = {each.path: pages[f"failure {each.failure}"] for each in self._system.alarms}
+        # For programs that link to the catalogue, such as the console.
+        yield "pages.json", json.dumps(pages | alarms, indent=0, sort_keys=True) + "\n"
         index = [[entry.name, entry.kind, entry.context, entry.address] for entry in self._found]
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index)
         yield "search.js", f"window.catalogue = [\n{lines}\n];\n"

@@ -147,9 +147,10 @@ def send_callback(
 class SimulatedCarrier:
     """Sends a callback when it picks up a parcel and when it delivers it.
 
-    It loses the parcels of the orders in `lost`. If `careless`, it sometimes repeats, reorders or
-    forges callbacks. What it does depends on the seed and the order, and not on when the parcel
-    comes, so that runs with the same seed can be compared.
+    It loses the parcels of the orders in `lost`, and leaves those in `by_hand` to the viewer of the
+    page. If `careless`, it sometimes repeats, reorders or forges callbacks. What it does depends on
+    the seed and the order, and not on when the parcel comes, so that runs with the same seed can be
+    compared.
     """
 
     shop: Rehearsal
@@ -160,6 +161,9 @@ class SimulatedCarrier:
     """Callbacks with a wrong signature."""
     accepted_forgeries: list[str] = field(default_factory=list)
     """The forged callbacks that the shop accepted."""
+    by_hand: set[str] = field(default_factory=set)
+    requested: dict[str, str] = field(default_factory=dict)
+    """The tracking ids of the parcels that the shop has asked for, by order."""
 
     def __post_init__(self) -> None:
         """Opens the carrier."""
@@ -175,10 +179,12 @@ class SimulatedCarrier:
             event = record.detail["event"]
             if event["detail-type"] == "ShipmentRequested.v1":
                 data = event["detail"]["data"]
-                self.shop.spawn(self._carry, data["order_id"], data["tracking_id"], name="carrier")
+                order_id, tracking_id = data["order_id"], data["tracking_id"]
+                self.requested[order_id] = tracking_id
+                self.shop.spawn(self._carry, order_id, tracking_id, name="carrier")
 
     def _carry(self, order_id: str, tracking_id: str) -> None:
-        if order_id in self.lost:
+        if order_id in self.lost or order_id in self.by_hand:
             return
         random = Random(f"{self.seed} {order_id}")
         kinds = self.ledger.way(order_id)

@@ -42,6 +42,7 @@ class ApiAnswer:
     order_id: str
     status: int
     code: str | None
+    body: str = ""
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Journal:
     repeated: Counter[str] = field(default_factory=Counter)
     """Repeated requests with the key of an order, by result."""
     access_attempts: int = 0
-    """Requests of others for a customer's order. The API must refuse them."""
+    """Requests of others for a customer's order, and forged ones. The API must refuse them."""
     breaches: list[str] = field(default_factory=list)
     """Such requests that were not refused."""
 
@@ -78,6 +79,12 @@ class Journal:
             if no_answer(status):
                 self.known.unanswered.add(order_id)
         return False
+
+    def record_access(self, what: str, *, refused: bool) -> None:
+        """Records an attempt that the API must refuse."""
+        self.access_attempts += 1
+        if not refused:
+            self.breaches.append(what)
 
 
 def no_answer(status: int) -> bool:
@@ -175,11 +182,10 @@ class Customers:
         order_id = shop_id_of(order)
         for method in ("GET", "DELETE"):
             answer = self._ask(method, f"/orders/{order_id}", caller, order_id)
-            self.journal.access_attempts += 1
-            if answer.status != (401 if caller is None else 404):
-                self.journal.breaches.append(
-                    f"{method} of order {order_id} by {caller or 'nobody'}: {answer.status}"
-                )
+            self.journal.record_access(
+                f"{method} of order {order_id} by {caller or 'nobody'}: {answer.status}",
+                refused=answer.status == (401 if caller is None else 404),
+            )
 
     def _ask(
         self, method: str, path: str, caller: str | None, order_id: str, **request: Any
@@ -190,7 +196,13 @@ class Customers:
             code = _problem(response.body).get("code")
         asked = f"{method} return" if path.endswith("/returns") else method
         answer = ApiAnswer(
-            self.shop.clock.now(), caller or "nobody", asked, order_id, response.status, code
+            self.shop.clock.now(),
+            caller or "nobody",
+            asked,
+            order_id,
+            response.status,
+            code,
+            response.body,
         )
         self.journal.answers.append(answer)
         if self._on_answer:

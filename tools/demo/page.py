@@ -1,5 +1,6 @@
 """The live page of the demo: the console of the package, with the shop's audit and customers."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -7,11 +8,16 @@ from random import Random
 from typing import Any
 
 from cdk_rehearsal import Process
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console import Action, Console, Site
+from stacks.constructs.alarm import RUNBOOK
 from tools.demo.audit import Check, side_text
 from tools.demo.books import Books
 from tools.demo.customers import Customers, shop_id_of
+from tools.demo.stock_file import CatalogueItem
+from tools.demo.supplier import files_of, hand_in
+from tools.demo.take_part import Viewer
 from tools.demo.visits import Visit, start_visit
+from workspace.isolation import PROJECT
 
 _SETTLED_AFTER_S = 2 * 86_400
 """Virtual seconds after which every retry has ended."""
@@ -23,6 +29,9 @@ class Door:
     """The door of the shop: while it is open, the visits of the run come again as new orders."""
 
     customers: Customers
+    books: Books
+    catalogue: Sequence[CatalogueItem]
+    """What the supplier delivers again before the visits come again."""
     visits: list[Visit]
     """All visits so far; new ones are appended."""
     names: dict[str, str]
@@ -31,6 +40,10 @@ class Door:
     """The rate at which customers come; 0 before the door was opened."""
     _arrivals: Process | None = None
     _laps: Iterator[int] = field(default_factory=lambda: count(2))
+
+    def __post_init__(self) -> None:
+        """Remembers the visits that come again."""
+        self._first = [*self.visits]
 
     def open(self, per_second: float) -> None:
         """Lets customers come."""
@@ -44,15 +57,22 @@ class Door:
 
     def _arrive(self) -> None:
         random = Random(0)
-        first = [*self.visits]
         for lap in self._laps:
-            for visit in first:
+            self._deliver(lap)
+            for visit in self._first:
                 self.customers.shop.scheduler.sleep(random.expovariate(self.per_second))
                 order = replace(visit.order, order_id=f"{visit.order.order_id}-{lap}")
                 again = replace(visit, order=order)
                 self.visits.append(again)
                 self.names[shop_id_of(order)] = order.order_id
                 start_visit(self.customers, again)
+
+    def _deliver(self, lap: int) -> None:
+        """Lets the supplier deliver everything again."""
+        for file in files_of(self.catalogue):
+            again = replace(file, name=f"{lap}-{file.name}")
+            hand_in(self.customers.shop, [again])
+            self.books.take(again)
 
 
 def serve_page(books: Books, door: Door) -> Console:
@@ -61,8 +81,26 @@ def serve_page(books: Books, door: Door) -> Console:
         "Audit",
         "Lets no more customers in, waits until everything has settled, and audits the books",
         lambda: _audited(books, door),
+        judges=True,
     )
-    return Console(books.shop, title="Orderflow", actions=[audit])
+    viewer = Viewer(books, door.customers, door.visits, door.names)
+    return Console(
+        books.shop,
+        title="Orderflow",
+        actions=[audit, *viewer.actions()],
+        site=Site(PROJECT / ".build/catalogue", "make catalogue"),
+        runbook=runbook_page,
+    )
+
+
+def runbook_page(description: str) -> str:
+    """Returns the page of the runbook that an alarm names at the end of its description."""
+    slug = description.rpartition("#")[2]
+    for page in (PROJECT / RUNBOOK).read_text(encoding="utf-8").split("\n## ")[1:]:
+        title, _, _ = page.partition("\n")
+        if slug == re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"):
+            return page.strip()
+    return ""
 
 
 def _audited(books: Books, door: Door) -> dict[str, Any]:

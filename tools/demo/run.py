@@ -22,7 +22,7 @@ from tools.demo.hops import HopCounts
 from tools.demo.pace import Pace
 from tools.demo.page import Door, serve_page
 from tools.demo.partner import WebhookPartner
-from tools.demo.staff import Staff
+from tools.demo.staff import Staff, UnexpectedAnswer
 from tools.demo.stock_file import CatalogueItem
 from tools.demo.stripe_host import stripe_of
 from tools.demo.supplier import SupplierFile, file_at, files_of, hand_in
@@ -33,6 +33,8 @@ ARRIVALS_PER_SECOND = 50.0
 _LONGEST_S = 2 * 86_400
 """Virtual seconds after which every retry has ended."""
 
+_TRIES = 10
+_TRY_AGAIN_AFTER = timedelta(minutes=1)
 _OVERDUE_AFTER = timedelta(days=6)
 """Longer than the carrier's deadline for a parcel."""
 
@@ -150,7 +152,7 @@ def rehearse(
         books = Books(
             shop=shop,
             visits=visits,
-            files=setup.files,
+            files=[*setup.files],
             right=dict(setup.right),
             journal=journal,
             carrier=carrier,
@@ -159,7 +161,7 @@ def rehearse(
             stripe=stripe_of(shop),
             opened=datetime.now(UTC),
         )
-        door = Door(customers, visits, names)
+        door = Door(customers, books, setup.catalogue, visits, names)
         console = stack.enter_context(serve_page(books, door)) if page else None
         announce(shop, console.url if console else "")
         pace = Pace(shop, hurried=hurried, viewer=console)
@@ -205,11 +207,27 @@ def _supply(shop: Rehearsal, files: Sequence[SupplierFile], pace: Pace, display:
 
 
 def _price(staff: Staff, catalogue: Sequence[CatalogueItem], pace: Pace, display: Display) -> None:
-    """Lets staff set the prices, and waits until orders knows them."""
-    display.phase("staff set prices")
-    pricing = staff.shop.spawn(staff.price, catalogue, name="staff")
-    pace.run_until(lambda: staff.shop.scheduler.idle, display.tick)
-    pricing.result()
+    """Lets staff set the prices, and waits until orders knows them.
+
+    If an injected fault prevents it, they try again, and in the end go on without. Raises
+    UnexpectedAnswer if there was no fault.
+    """
+    shop = staff.shop
+    for _ in range(_TRIES):
+        display.phase("staff set prices")
+        before = len(shop.meter.of("fault"))
+        pricing = shop.spawn(staff.price, catalogue, name="staff")
+        pace.run_until(lambda: shop.scheduler.idle, display.tick)
+        try:
+            pricing.result()
+        except UnexpectedAnswer as error:
+            if len(shop.meter.of("fault")) == before:
+                raise
+            display.phase(f"a fault strikes, so that staff cannot set prices: {error}")
+        else:
+            return
+        pace.skip(_TRY_AGAIN_AFTER, display.tick)
+    display.phase("items without a price are not sold")
 
 
 def _prefer_all(

@@ -34,6 +34,8 @@ class Staff:
     shop: Rehearsal
     decided: dict[str, bool] = field(default_factory=dict)
     """Whether the return was approved, by order."""
+    by_hand: set[str] = field(default_factory=set)
+    """The orders whose returns are left to the viewer."""
 
     def on_record(self, record: Record) -> None:
         """Reviews a return once it was requested."""
@@ -41,7 +43,8 @@ class Staff:
             event = record.detail["event"]
             if event["detail-type"] == "ReturnRequested.v2":
                 order_id = event["detail"]["data"]["order_id"]
-                self.shop.spawn(self._review, order_id, name="staff")
+                if order_id not in self.by_hand:
+                    self.shop.spawn(self._review, order_id, name="staff")
 
     def _review(self, order_id: str) -> None:
         for _ in range(_LOOKS):

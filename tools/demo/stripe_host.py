@@ -134,6 +134,8 @@ class StripeHost(PartnerHost):
         """Changes that came without an idempotency key."""
         self.events: list[dict[str, Any]] = []
         """The events that it sent."""
+        self.answers: dict[str, HttpResponse] = {}
+        """The shop's last answer to each event, by id."""
         self.undelivered: list[dict[str, Any]] = []
         """The events that the shop has not taken, although they were repeated."""
         self._keys: dict[str, _Remembered] = {}
@@ -405,7 +407,8 @@ class StripeHost(PartnerHost):
         Stripe tries for three days: https://docs.stripe.com/webhooks#retries
         """
         for attempt in range(_EVENT_TRIES):
-            if send_event(self.shop, event).status < 300:
+            answer = self.answers[event["id"]] = send_event(self.shop, event)
+            if answer.status < 300:
                 return
             self.shop.scheduler.sleep(_EVENT_PAUSE_S * 2**attempt)
         self.undelivered.append(event)

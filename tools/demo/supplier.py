@@ -1,5 +1,6 @@
 """The supplier: uploads stock files, and gets a report on each."""
 
+import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal import Rehearsal
+from lambdas.inventory import stock_file
+from lambdas.inventory.csv_table import GoodRow, Refused, WrongRow
 from lambdas.inventory.domain import ReceivedItem
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
 from tools.demo.csv_file import write_rows
@@ -29,8 +32,21 @@ class SupplierFile:
 
     @property
     def rows(self) -> int:
-        """The number of rows below the header."""
-        return len(self.content.splitlines()) - 1
+        """The number of rows below the header, or 0 if the shop must refuse the file."""
+        if self._read() is None:
+            return 0
+        return sum(map(any, csv.reader(io.StringIO(self.content.decode())))) - 1
+
+    def units(self) -> dict[str, int]:
+        """Returns the units of each item in the correct rows."""
+        good = (row.item for row in self._read() or () if isinstance(row, GoodRow))
+        return {item.sku: item.quantity for item in good}
+
+    def _read(self) -> list[GoodRow[ReceivedItem] | WrongRow] | None:
+        try:
+            return [*stock_file.rows(io.BytesIO(self.content))]
+        except Refused:
+            return None
 
 
 def files_of(items: Sequence[CatalogueItem]) -> Iterator[SupplierFile]:

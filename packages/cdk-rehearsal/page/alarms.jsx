@@ -43,7 +43,22 @@ function Alarm({ alarm, of }) {
       <h2><Path path={alarm.path} /> <small>{STATES[alarm.state]}</small></h2>
       {alarm.says && <p><Linked text={alarm.says} /></p>}
       {alarm.state !== "OK" && <p class="none">{alarm.reason}</p>}
+      <Runbook path={alarm.path} />
     </li>
+  );
+}
+
+// What to do: a link to the page in the catalogue, and the text, which needs no network.
+function Runbook({ path }) {
+  const [text, setText] = useState();
+  const page = store.about.pages[path];
+  if (!store.about.runbook) return null;
+  return (
+    <details onToggle={(event) => event.target.open && text === undefined && store.run("runbook", { path }).then(setText)}>
+      <summary>What to do</summary>
+      {page && <p><a href={`site/${page}`} target="_blank" rel="noopener">The runbook's page in the catalogue</a></p>}
+      {text !== undefined && <pre tabindex="0" class="log">{text || "The runbook has no page for this alarm."}</pre>}
+    </details>
   );
 }
 

@@ -1,6 +1,7 @@
 // The console: a live page about a rehearsal.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Act } from "./act.jsx";
 import { Alarms } from "./alarms.jsx";
 import { Account } from "./deployed.jsx";
 import { Letters } from "./letters.jsx";
@@ -9,6 +10,7 @@ import { Panel } from "./panel.jsx";
 import { numberText, route, store, to, useStore } from "./store.js";
 import { TimeBar } from "./timebar.jsx";
 import { Trace } from "./trace.jsx";
+import { WhatIf } from "./whatif.jsx";
 
 const CONNECTIONS = {
   connecting: "connecting …",
@@ -19,8 +21,10 @@ const CONNECTIONS = {
 
 function App() {
   const { about, head, recording, status, connection, view } = useStore();
-  const [chosen, choose] = useState();
   const { name, rest } = route(view);
+  const place = name === "map" && rest ? recording.nodes.findIndex((node) => node.path === rest) : -1;
+  const chosen = place < 0 ? undefined : place;
+  const choose = (next) => { location.hash = to("map", recording.nodes[next]?.path); };
   const dead = recording.nodes.reduce((sum, node, place) => sum + (node.dead ? head.depth[place] : 0), 0);
   useShortcuts();
   const state = CONNECTIONS[connection] || (status.paused ? "paused" : status.phase);
@@ -34,9 +38,11 @@ function App() {
           <Tab name="trace" now={name}>Traces</Tab>
           <Tab name="letters" now={name} number={dead}>Dead letters</Tab>
           <Tab name="alarms" now={name} number={head.ringing.size}>Alarms</Tab>
+          <Tab name="whatif" now={name}>What if</Tab>
+          {about.actions.some((action) => action.role) && <Tab name="act" now={name}>Take part</Tab>}
         </nav>
         <p class="state" role="status">{state}</p>
-        {about.actions.map((action) => <ActionButton key={action.name} action={action} />)}
+        {about.actions.filter((action) => !action.role).map((action) => <ActionButton key={action.name} action={action} />)}
         <Theme />
       </header>
       {about.deployed && <Account />}
@@ -51,6 +57,8 @@ function App() {
         {name === "trace" && <Trace of={rest} />}
         {name === "letters" && <Letters of={rest} />}
         {name === "alarms" && <Alarms of={rest} />}
+        {name === "whatif" && <WhatIf key={rest} of={rest} />}
+        {name === "act" && <Act />}
       </main>
       <TimeBar />
     </>

@@ -70,7 +70,7 @@ export function MapView({ chosen, choose }) {
   const node = (place, options) => {
     const each = recording.nodes[place];
     const [count, failed, depth] = [head.count[place], head.failed[place], head.depth[place]];
-    const waits = depth > 0 && !each.dead;
+    const waits = depth > 0 && each.kind === "queue" && !each.dead;
     return (
       <Node key={place} {...{ place, node: each, choose, count, failed, depth, ...options }}
         chosen={chosen === place} faulty={faulty.has(each.path)} hue={hueOf(about.map, each.group)}
@@ -160,6 +160,9 @@ const Node = memo(({ place, node, choose, chosen, short, faulty, hue, count, fai
       <Icon kind={node.dead ? "dead" : node.kind} />
       <span class="hidden">{node.dead ? "dead-letter queue" : node.kind} </span>
       <span class={short ? "hidden" : "name"}>{node.name}</span>{" "}
+      {node.kind === "function" && depth > 0 && (
+        <span class="busy" title={`${depth} invocations at once`}>×{depth}<span class="hidden"> at once </span></span>
+      )}
       {faulty && <span class="fault">⚡<span class="hidden"> with a fault </span></span>}
       {failed > 0 && !isQueue && (
         <span class="failed">✕{numberText(failed)}<span class="hidden"> failed </span></span>

@@ -1,5 +1,6 @@
 // What is known about a node: figures, faults that can be injected, recent traffic, log, alarms.
 import { useEffect, useState } from "preact/hooks";
+import { FaultPicker, siteText } from "./faults.jsx";
 import { Icon } from "./map.jsx";
 import { FAILED } from "./recording.js";
 import { ask, command } from "./server.js";
@@ -26,6 +27,7 @@ export function Panel({ place, close }) {
         <div>
           <h2>{node.name}</h2>
           <small>{node.dead ? "dead-letter queue" : node.kind} · {node.path}</small>
+          <PageLink of={[node.path]}>Its page in the catalogue</PageLink>
         </div>
         <button type="button" class="quiet" aria-label="Close" onClick={close}>✕</button>
       </div>
@@ -33,6 +35,9 @@ export function Panel({ place, close }) {
         <Fact name={isQueue ? "received" : "count"} value={numberText(head.count[place])} />
         <Fact name="failed" value={numberText(head.failed[place])} />
         {isQueue && <Fact name="messages now" value={numberText(depth)} />}
+        {node.kind === "function" && depth > 0 && (
+          <Fact name="invocations now" value={`${depth}${head.age[place] ? ` of ${head.age[place]}` : ""}`} />
+        )}
         {isQueue && depth > 0 && (
           <Fact name="oldest waits for" value={durationText(head.time - head.age[place])} />
         )}
@@ -46,7 +51,8 @@ export function Panel({ place, close }) {
               <li key={link.site.join()}>
                 <b>{link.kind}</b> {recording.nodes[link.source].name} → {recording.nodes[link.target].name}
                 <small>{link.retries ? `retries: ${link.retries}` : "no limit of retries"}
-                  {link.parking && `; parks in ${link.parking}`}</small>
+                  {link.parking && `; parks in ${link.parking}`}{" "}
+                  <PageLink of={[...link.site, recording.nodes[link.target].path, recording.nodes[link.source].path]}>catalogue</PageLink></small>
               </li>
             ))}
           </ul>
@@ -72,23 +78,21 @@ export function Panel({ place, close }) {
   );
 }
 
+// A link to the first of these that has a page, or the command that builds the pages.
+function PageLink({ of, children }) {
+  const { pages, build } = store.about;
+  const page = of.map((path) => pages[path]).find(Boolean);
+  if (page) return <a href={`site/${page}`} target="_blank" rel="noopener">{children}</a>;
+  return build && of.length === 1 && !Object.keys(pages).length ? <small>{children}: <code>{build}</code> builds it</small> : null;
+}
+
 function Fact({ name, value }) {
   return <div><dt>{name}</dt><dd>{value}</dd></div>;
 }
 
-const siteText = (site) => `${site.kind} ${site.source} → ${site.target || "outside"} ${site.operation}`;
-
 function Break({ path, faults }) {
-  const [sites, setSites] = useState();
-  const [chosen, choose] = useState(0);
-  const [forever, setForever] = useState(true);
-  const load = async () => setSites(await store.run("sites", { path }));
+  const [open, setOpen] = useState(false);
   const here = faults.filter((fault) => fault.source === path || fault.target === path);
-  const site = sites?.[chosen];
-  const inject = (name) => {
-    const { kind, source, target, operation } = site;
-    store.run("inject", { fault: name, kind, source, target, operation, forever });
-  };
   return (
     <section>
       <h3>Break it</h3>
@@ -100,33 +104,12 @@ function Break({ path, faults }) {
           </button>
         </p>
       ))}
-      {!sites && <button type="button" onClick={load}>Show faults</button>}
-      {sites?.length === 0 && <p class="none">No fault can act here yet: nothing has passed.</p>}
-      {site && (
-        <>
-          <label>Site
-            <select value={chosen} onChange={(event) => choose(Number(event.target.value))}>
-              {sites.map((each, number) => <option key={siteText(each)} value={number}>{siteText(each)}</option>)}
-            </select>
-          </label>
-          <label class="check">
-            <input type="checkbox" checked={forever} onChange={(event) => setForever(event.target.checked)} />
-            until it is healed
-          </label>
-          <div class="faults">
-            {site.faults.map((name) => (
-              <button type="button" key={name} title={saysOf(name)} onClick={() => inject(name)}>
-                <b>{name}</b><small>{saysOf(name)}</small>
-              </button>
-            ))}
-          </div>
-        </>
-      )}
+      {!open && <button type="button" onClick={() => setOpen(true)}>Show faults</button>}{" "}
+      <a class="button" href={to("whatif", path)}>What if …</a>
+      {open && <FaultPicker path={path} pick={(fault) => store.run("inject", fault)} />}
     </section>
   );
 }
-
-const saysOf = (name) => store.about.faults.find((fault) => fault.name === name)?.says ?? "";
 
 function Recent({ place }) {
   const { head, recording } = useStore();

@@ -1,22 +1,26 @@
 // The recording in the browser: rows in typed columns, and the state of the map at any time in it.
 
 const WIDTH = 6;
+const COLUMNS = ["times", "kind", "source", "target", "outcome", "more"];
 const EVERY = 4096;
-export const [FINE, FAILED, IGNORED] = [0, 1, 2];
 // Kinds of rows that have numbers in place of an outcome and an event.
-export const SAMPLES = ["depth", "count"];
+export const SAMPLES = new Set(["depth", "alarm", "busy", "count"]);
+const UNTOLD = new Set(["depth", "busy", "count"]);
+export const [FINE, FAILED, IGNORED] = [0, 1, 2];
 
 class Column {
   constructor(type) {
     this.values = new type(1 << 14);
     this.length = 0;
   }
+  reserve(length) {
+    if (length <= this.values.length) return;
+    const larger = new this.values.constructor(Math.max(length, 2 * this.length));
+    larger.set(this.values);
+    this.values = larger;
+  }
   push(value) {
-    if (this.length === this.values.length) {
-      const larger = new this.values.constructor(2 * this.length);
-      larger.set(this.values);
-      this.values = larger;
-    }
+    this.reserve(this.length + 1);
     this.values[this.length++] = value;
   }
 }
@@ -38,6 +42,20 @@ export class Recording {
   get length() { return this.times.length; }
   get end() { return this.length ? this.times.values[this.length - 1] : 0; }
 
+  // Takes what was recorded before the page was opened; its rows are plain numbers.
+  begin({ row, ...batch }, numbers) {
+    this.append({ ...batch, row: 0, rows: [] });
+    COLUMNS.forEach((name, at) => {
+      const column = this[name];
+      column.reserve(row);
+      for (let place = 0; place < row; place++) column.values[place] = numbers[place * WIDTH + at];
+      column.length = row;
+    });
+    // A row may be a little older than the one before it: an alarm of a past minute.
+    const times = this.times.values;
+    for (let place = 1; place < row; place++) if (times[place] < times[place - 1]) times[place] = times[place - 1];
+  }
+
   // Adds what the server sends. A repeated batch changes nothing.
   append(batch) {
     this.types = batch.types;
@@ -49,7 +67,6 @@ export class Recording {
     }
     for (let at = (this.length - batch.row) * WIDTH; at < batch.rows.length; at += WIDTH) {
       const row = batch.rows;
-      // A row may be a little older than the one before it: an alarm of a past minute.
       this.times.push(Math.max(row[at], this.end));
       this.kind.push(row[at + 1]);
       this.source.push(row[at + 2]);
@@ -73,7 +90,7 @@ export class Recording {
 
   // The type of a row's event, or undefined.
   typeOf(row) {
-    return SAMPLES.includes(row.kind) || row.kind === "alarm" || row.more < 0
+    return SAMPLES.has(row.kind) || row.more < 0
       ? undefined : this.types[this.events[row.more]];
   }
 
@@ -91,7 +108,7 @@ export class Recording {
   // The latest rows before a place that are about a node.
   *about(node, before, most) {
     for (let place = before - 1; place >= 0 && most > 0; place--) {
-      if (SAMPLES.includes(this.kinds[this.kind.values[place]])) continue;
+      if (UNTOLD.has(this.kinds[this.kind.values[place]])) continue;
       if (this.source.values[place] !== node && this.target.values[place] !== node) continue;
       most -= 1;
       yield this.row(place);
@@ -157,6 +174,10 @@ export class Playhead {
       case "count":
         count[source] += outcome;
         failed[source] += row.more;
+        break;
+      case "busy":
+        depth[source] = outcome;
+        age[source] = row.more;
         break;
       case "alarm":
         if (outcome) this.ringing.set(source, row.time);

@@ -8,6 +8,10 @@ export async function ask(path, options) {
   return response.json();
 }
 
+export async function numbers(path) {
+  return new Float64Array(await (await fetch(path, { cache: "no-store" })).arrayBuffer());
+}
+
 // Lets the rehearsal carry out a command; returns its value or throws its error.
 export async function command(name, args = {}) {
   const answer = await ask("command", {
@@ -20,8 +24,8 @@ export async function command(name, args = {}) {
 }
 
 // Follows the stream. The browser connects again by itself, and continues where it was.
-export function follow({ rows, status, connection }) {
-  const source = new EventSource("stream");
+export function follow(place, { rows, status, connection }) {
+  const source = new EventSource(`stream?after=${place}`);
   source.addEventListener("rows", (event) => rows(JSON.parse(event.data)));
   source.addEventListener("status", (event) => status(JSON.parse(event.data)));
   source.addEventListener("open", () => connection("connected"));

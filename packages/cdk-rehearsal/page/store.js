@@ -1,7 +1,7 @@
 // The state of the page. Components that use it are drawn again a few times a second.
 import { useEffect, useReducer } from "preact/hooks";
 import { Playhead, Recording } from "./recording.js";
-import { ask, command, follow } from "./server.js";
+import { ask, command, follow, numbers } from "./server.js";
 
 const REDRAWN_MS = 125;
 const QUIET_MS = 2000;
@@ -11,7 +11,7 @@ class Store {
     this.listeners = new Set();
     this.moving = new Set();
     this.connection = "connecting";
-    this.status = { faults: [], alarms: [], discarded: [], speed: 1, skips_quiet: true };
+    this.status = { faults: [], alarms: [], discarded: [], moments: [], speed: 1, skips_quiet: true };
     this.live = true;
     this.replaying = false;
     this.replaySpeed = 1;
@@ -19,24 +19,24 @@ class Store {
     this.view = location.hash;
   }
   async start() {
-    const { about, kinds } = await ask("map");
+    const { about, kinds, recorded } = await ask("map");
     this.about = about;
     this.recording = new Recording(about.map, kinds);
+    this.recording.begin(recorded, await numbers(`rows?to=${recorded.row}`));
     this.head = new Playhead(this.recording);
     document.title = `${about.title} – console`;
-    const moment = new URLSearchParams(this.view.split("?")[1]).get("t");
-    if (moment) {
-      this.live = false;
-      this.wanted = Number(moment);
-    }
-    addEventListener("hashchange", () => { this.view = location.hash; this.changed(); });
-    follow({
+    const look = () => {
+      this.view = location.hash;
+      const moment = new URLSearchParams(this.view.split("?")[1]).get("t");
+      if (moment) this.share(Number(moment));
+      this.changed();
+    };
+    look();
+    addEventListener("hashchange", look);
+    follow(recorded.place, {
       rows: (batch) => {
         this.recording.append(batch);
-        if (this.wanted !== undefined && this.recording.end >= this.wanted) {
-          this.head.moveTo(this.wanted);
-          this.wanted = undefined;
-        }
+        if (this.wanted !== undefined) this.share(this.wanted);
         this.changed();
       },
       status: (status) => { this.status = status; this.changed(); },
@@ -71,13 +71,20 @@ class Store {
       this.changed();
     }
   }
+  // Shows the moment that an address names, as soon as it is in the recording.
+  share(time) {
+    this.seek(Math.min(time, this.recording.end));
+    if (time > this.recording.end) this.wanted = time;
+  }
   seek(time) {
+    this.wanted = undefined;
     this.live = false;
     this.replaying = false;
     this.head.moveTo(time);
     this.changed();
   }
   goLive() {
+    this.wanted = undefined;
     this.live = true;
     this.replaying = false;
     this.changed();

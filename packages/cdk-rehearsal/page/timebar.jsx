@@ -47,8 +47,8 @@ export function TimeBar() {
           aria-label="Moment of the recording" aria-valuetext={timeText(shown)}
           onInput={(event) => store.seek(recording.times.values[Math.min(event.target.value, recording.length - 1)] ?? 0)} />
       </div>
-      <a class="button" href={`${(view || "#/map").split("?")[0]}?t=${Math.round(head.time)}`}
-        title="The address of this moment, to share" onClick={() => store.say("The address in the browser leads to this moment now")}>
+      <a class="button" href={`${(view || "#/map").split("?")[0]}?t=${Math.round(head.time)}`} onClick={copy}
+        title="Copy the address of this moment, to share it">
         link
       </a>
       <time class="now" title={dayText(shown)}>{timeText(shown)}</time>
@@ -57,6 +57,14 @@ export function TimeBar() {
         {live ? "● live" : "○ go live"}
       </button>
     </footer>
+  );
+}
+
+// The browser goes there itself.
+function copy(event) {
+  navigator.clipboard.writeText(event.target.href).then(
+    () => store.say("The address of this moment is copied"),
+    () => store.say("The address in the browser leads to this moment now"),
   );
 }
 
@@ -70,7 +78,7 @@ function Density({ recording }) {
     pen.clearRect(0, 0, width, height);
     const failures = new Float64Array(width);
     for (let row = 0; row < recording.length; row++) {
-      if (recording.outcome.values[row] === FAILED && !SAMPLES.includes(recording.kinds[recording.kind.values[row]])) {
+      if (recording.outcome.values[row] === FAILED && !SAMPLES.has(recording.kinds[recording.kind.values[row]])) {
         failures[Math.floor((row * width) / recording.length)] += 1;
       }
     }
@@ -80,6 +88,7 @@ function Density({ recording }) {
       const tall = number ? Math.max(3, (number / most) * height) : 0;
       pen.fillRect(x, height - tall, 1, tall);
     });
-  }, [Math.floor(recording.length / 2000)]);
+    // Drawn again when it has grown by a twentieth.
+  }, [Math.floor(20 * Math.log2(1 + recording.length / 2000))]);
   return <canvas ref={canvas} width="600" height="16" aria-hidden="true" />;
 }

@@ -40,7 +40,7 @@ export function Trace({ of }) {
       <section class="waterfall" aria-label="Trace" aria-live="off">
         {!of && <p class="lead">Search for an order, a customer or an event, or choose a trace.</p>}
         {of && trace === null && <p class="lead">Nothing in the recording has the id “{of}”.</p>}
-        {of && trace && <Waterfall key={trace.correlation} trace={trace} />}
+        {of && trace && <Waterfall key={of} of={of} trace={trace} />}
       </section>
     </div>
   );
@@ -80,7 +80,7 @@ function Search({ of }) {
   );
 }
 
-function Waterfall({ trace }) {
+function Waterfall({ of, trace }) {
   const [open, setOpen] = useState();
   const steps = trace.steps.filter((step) => step.outcome !== IGNORED || step.says === "ended");
   const at = scale(steps);
@@ -90,13 +90,16 @@ function Waterfall({ trace }) {
     if (open?.record === step.record) return setOpen(undefined);
     setOpen({ record: step.record, body: await ask(`record/${step.record}`) });
   };
+  const [{ subject }] = trace.events;
   const byId = new Map(trace.events.map((event) => [event.id, event]));
   return (
     <>
       <div class="head">
-        <h2>{trace.events[0].subject ?? trace.correlation}</h2>
+        <h2>{subject ?? of}</h2>
         <p>
-          {trace.events.length} events in {durationText(end - start)}, correlation id <code>{trace.correlation}</code>.{" "}
+          {trace.events.length} events in {durationText(end - start)}, 
+          {trace.correlations.length > 1 ? " correlation ids " : " correlation id "}<code>{trace.correlations.join(", ")}</code>.{" "}
+          {subject && subject !== of && <><a href={to("trace", subject)}>All about {subject}</a>{" "}</>}
           <button type="button" class="quiet" onClick={() => { store.seek(start); location.hash = to("map"); }}>
             Show on the map
           </button>

@@ -1,5 +1,5 @@
 // Draws what travels: lines between nodes of the map, and dots along them.
-import { FAILED, IGNORED } from "./recording.js";
+import { FAILED, IGNORED, SAMPLES } from "./recording.js";
 
 const TRAVEL_MS = 650;
 const MOST = 500;
@@ -77,7 +77,7 @@ export class Travels {
 
   // Lets a row travel.
   show(row) {
-    if (["depth", "count", "alarm", "execution", "fault"].includes(row.kind)) return;
+    if (SAMPLES.has(row.kind) || row.kind === "execution" || row.kind === "fault") return;
     if (row.outcome === IGNORED) return;
     const { nodes } = this.recording;
     if (row.kind === "delivery" && nodes[row.target].kind === "function") return;

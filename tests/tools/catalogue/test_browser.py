@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from cdk_rehearsal import FaultSite
 from stacks.constructs.packaging import node
+from tools.catalogue.browsers import ADVICE, browser
 from tools.catalogue.files import Files, write
 from tools.catalogue.model import System
 from tools.catalogue.site import SECTIONS
@@ -18,19 +18,6 @@ from tools.faults.case import CaseResult, Verdict
 from tools.faults.kinds import KINDS
 from tools.faults.page import page
 from workspace.isolation import PROJECT
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-ADVICE = (
-    "no Chromium or Chrome here: install one (Debian: apt-get install chromium), "
-    "or name it in the variable CHROMIUM"
-)
-
-
-def browser() -> str | None:
-    named = os.environ.get("CHROMIUM")
-    found = [named] if named else [shutil.which(name) for name in (*NAMES, MAC)]
-    return next((path for path in found if path), None)
 
 
 def required_browser() -> str:

@@ -31,6 +31,7 @@ async function open(options) {
   return page;
 }
 
+const LONG_TASK_MS = 50;
 let pictured = 0;
 // Looks at a view: its accessibility, and whether it fits.
 async function look(page, name) {
@@ -150,12 +151,96 @@ const plans = {
 
     for (const [scheme, width] of [["dark", 1280], ["dark", 400], ["light", 400], ["light", 2000]]) {
       const other = await open({ colorScheme: scheme, viewport: { width, height: 900 } });
-      for (const view of ["map", "trace", "letters", "alarms"]) {
+      for (const view of ["map", "trace", "letters", "alarms", "whatif", "act"]) {
         await other.goto(`${url}#/${view}`);
         await other.waitForTimeout(700);
         await look(other, `${view}-${scheme}-${width}`);
       }
       await other.context().close();
+    }
+  },
+
+  // Everybody outside the shop acts through its API: a customer's order is followed to its end.
+  async part() {
+    const page = await open({ colorScheme: "light" });
+    await page.locator(".timebar select").selectOption("20");
+    const tab = (name) => page.getByRole("link", { name, exact: true }).click();
+    seen.said = {};
+    const act = async (name, values, called = name) => {
+      const form = page.getByRole("form", { name, exact: true });
+      for (const [label, value] of Object.entries(values)) {
+        const input = form.getByLabel(new RegExp(`^${label}`));
+        if (await input.evaluate((element) => element.tagName) === "SELECT") await input.selectOption(value);
+        else await input.fill(value);
+      }
+      const before = await form.locator(".outcome").count() && await form.locator(".outcome").elementHandle();
+      if (name === "Cancel") await page.keyboard.press("Enter");
+      else await form.getByRole("button", { name, exact: true }).click();
+      if (before) await form.locator("button[aria-busy=true]").waitFor({ state: "attached" }).catch(() => {});
+      await form.locator("button[aria-busy=false]").waitFor();
+      await form.locator(".outcome").waitFor();
+      seen.said[called] = await form.locator(".outcome").innerText();
+      return form;
+    };
+    const until = async (type) => {
+      await page.locator(".waterfall h3 button", { hasText: new RegExp(`^${type}`) }).first().waitFor();
+      await tab("Take part");
+    };
+
+    await tab("Take part");
+    const placed = await act("Order", { Customer: "me", Quantity: "2", "Who carries the parcel": "you" });
+    const order = JSON.parse(await placed.locator("pre").textContent()).order_id;
+    const follow = async (type) => {
+      await page.goto(`${url}#/trace/${order}`);
+      await until(type);
+    };
+    await placed.getByRole("link", { name: "Follow it" }).click();
+    await until("ShipmentRequested");
+    await act("Report about a parcel", { Order: order, Report: "picked_up" }, "picked up");
+    await act("Report about a parcel", { Order: order, Report: "delivered", "Send it": "with a forged signature" }, "forged");
+    await act("Report about a parcel", { Order: order, Report: "delivered", "Send it": "twice" }, "twice");
+    await follow("OrderDelivered");
+    await act("Cancel", { Order: order }, "too late");
+    await act("Report about a payment", { Order: order, "Send it": "with a forged signature" }, "forged payment");
+    await act("Report about a payment", { Order: order, Event: "the customer disputes it", "Send it": "twice" }, "dispute");
+    await act("Report about a payment", { Order: order, Event: "the bank decides for the shop", "Send it": "once" }, "closed");
+    await act("Return", { Order: order, "Who decides": "you" });
+    await follow("ReturnRequested");
+    await act("Decide about a return", { Order: order, Decision: "refuse" }, "decided");
+    await follow("ReturnRefused");
+    await act("Upload a file", {});
+    await act("Order", { Customer: "me", Quantity: "0" }, "nothing");
+    await act("Cancel", { Order: "o-unknown" }, "unknown");
+    await look(page, "part");
+    await page.getByRole("button", { name: "Audit" }).click();
+    await page.locator(".result").waitFor();
+    seen.balanced = await page.locator(".result h2").textContent();
+    await page.getByRole("button", { name: "Close the result" }).click();
+
+    // What if: two branches from a moment that is kept.
+    await tab("What if");
+    await page.getByRole("button", { name: "Keep this moment" }).click();
+    const choice = (label) => page.getByRole("combobox", { name: new RegExp(`^${label}`) });
+    await choice("From this moment").locator("option", { hasText: "kept" }).waitFor({ state: "attached" });
+    await choice("From this moment").selectOption({ index: 1 });
+    await choice("For").selectOption("600");
+    await choice("Where").selectOption("Checkout/RunCheckout/Function");
+    await look(page, "whatif-form");
+    await page.locator(".faults button", { hasText: /^raises-on/ }).click();
+    await page.locator(".comparison").waitFor({ timeout: 300_000 });
+    seen.comparison = await page.locator(".comparison").innerText();
+    await look(page, "whatif");
+    await choice("The change").selectOption("seed");
+    await choice("For").selectOption("60");
+    await page.getByRole("button", { name: "Run both branches" }).click();
+    await page.locator(".comparison h2", { hasText: "seed 1" }).waitFor({ timeout: 300_000 });
+    await look(page, "whatif-seed");
+
+    const other = await open({ colorScheme: "dark", viewport: { width: 400, height: 900 } });
+    for (const view of ["act", "whatif"]) {
+      await other.goto(`${url}#/${view}`);
+      await other.locator(".card").first().waitFor();
+      await look(other, `${view}-dark-400`);
     }
   },
 
@@ -259,12 +344,87 @@ const plans = {
     }
   },
 
+  // A long recording opens at once, and what follows it is smooth. Other programs may slow each try.
+  async long() {
+    seen.opened = [];
+    seen.busy = [];
+    for (let time = 0; time < 3; time++) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+      const page = await context.newPage();
+      await page.goto(url, { waitUntil: "commit" });
+      const opened = await page.waitForFunction(() => {
+        const number = document.querySelector(".bus .number")?.textContent ?? "";
+        return Number(number.replaceAll(",", "")) > 0 && { after: performance.now(), number };
+      });
+      const { after, number } = await opened.jsonValue();
+      seen.opened.push(Math.round(after));
+      seen.published = number;
+      await page.waitForTimeout(500);
+      await browser.startTracing(page, { categories: ["disabled-by-default-devtools.timeline"] });
+      const start = performance.now();
+      await page.waitForTimeout(2000);
+      const window = performance.now() - start;
+      const { traceEvents } = JSON.parse(await browser.stopTracing());
+      const main = traceEvents.find((each) => each.args?.name === "CrRendererMain" && traceEvents.some((other) => other.pid === each.pid && other.name === "FireAnimationFrame"));
+      // The time of a thread, not that of a clock: what other programs take does not count.
+      const tasks = traceEvents.filter((each) => each.name === "RunTask" && each.pid === main.pid && each.tid === main.tid).map((each) => (each.tdur ?? 0) / 1000);
+      const long = tasks.filter((each) => each > LONG_TASK_MS);
+      seen.tasks = tasks.length;
+      seen.longest = Math.max(...tasks);
+      seen.busy.push((100 * long.reduce((sum, each) => sum + each, 0)) / window);
+      seen.later = await page.locator(".bus .number").first().textContent();
+      await context.close();
+    }
+  },
+
+  // Links lead to pages about the application, and to a moment.
+  async links() {
+    const page = await open({ colorScheme: "dark" });
+    await page.locator('[data-node][title="Shop/Ship"]').click();
+    const [site] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.getByRole("link", { name: "Its page in the catalogue" }).click(),
+    ]);
+    await site.locator("body").waitFor();
+    seen.site = await site.locator("body").textContent();
+    await site.close();
+    seen.edge = await page.locator(".panel").getByRole("link", { name: "catalogue", exact: true }).getAttribute("href");
+    await look(page, "links");
+
+    await page.goto(`${url}#/alarms`);
+    await page.locator(".alarm-row.ALARM").waitFor();
+    seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
+    await page.locator(".alarm-row.ALARM summary").click();
+    await page.locator(".alarm-row.ALARM pre").waitFor();
+    seen.runbook = await page.locator(".alarm-row.ALARM pre").textContent();
+    await look(page, "runbook");
+
+    // A moment in the middle, with the chosen node.
+    await page.goto(`${url}#/map/Shop%2FShip`);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator(".slider input").focus();
+    await page.keyboard.press("Home");
+    for (let press = 0; press < 6; press++) await page.keyboard.press("ArrowRight");
+    const number = (where) => where.locator('[data-node][title="Shop/Ship"] .number').textContent();
+    await page.waitForTimeout(400);
+    seen.moment = [await page.locator(".now").textContent(), await number(page)];
+    await page.getByRole("link", { name: "link", exact: true }).click();
+    await page.locator(".notice", { hasText: "copied" }).waitFor();
+    const address = await page.evaluate(() => navigator.clipboard.readText());
+    const other = await open({});
+    await other.goto(address);
+    await other.locator(".panel h2", { hasText: "Ship" }).waitFor();
+    await other.waitForTimeout(400);
+    seen.shared = [await other.locator(".now").textContent(), await number(other)];
+    seen.last = await (async () => { await other.getByRole("button", { name: /go live/ }).click(); await other.waitForTimeout(500); return number(other); })();
+  },
+
   // Nothing is missing after the connection was lost: the first streams end early.
   async reconnect() {
     const context = await browser.newContext();
     const page = await context.newPage();
     let streams = 0;
-    await page.route("**/stream", async (route) => {
+    await page.route("**/stream?*", async (route) => {
       if (++streams > 2) return route.continue();
       // The second one is lost before its place arrives, so that the third one repeats its rows.
       const beginning = await beginningOf(`${url}stream`);
@@ -284,6 +444,10 @@ const plans = {
 
 try {
   await plans[plan]();
+} catch (error) {
+  // What was seen until then helps to find the reason.
+  process.stderr.write(`${JSON.stringify(seen)}\n`);
+  throw error;
 } finally {
   await browser.close();
 }

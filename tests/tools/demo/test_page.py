@@ -2,28 +2,40 @@
 
 import io
 import json
+import os
+import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 from rich.console import Console as Terminal
 
-from cdk_rehearsal import Rehearsal
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal import Assembly, Record, Rehearsal
+from cdk_rehearsal.console import Action, Console, Site
+from cdk_rehearsal.console.layout import map_of
 from rehearsal.cloud import Cloud, arn
 from stacks.constructs.packaging import node
+from stacks.environment import BusKind
+from tests.support.assemblies import assembly_directory
 from tests.tools.catalogue.test_browser import required_browser
 from tests.tools.demo.test_files import HEADER, write
+from tools.demo.books import Books
 from tools.demo.customers import shop_id_of
 from tools.demo.display import Display
 from tools.demo.evidence import ORDERS
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
-from tools.demo.page import serve_page
+from tools.demo.page import Door, runbook_page, serve_page
 from tools.demo.run import DemoRun, DemoSetup, rehearse
+from tools.demo.staff import Staff, UnexpectedAnswer
 from tools.demo.stock_file import plenty_for
 from tools.demo.supplier import files_of
 from tools.demo.visits import plain_visits
@@ -112,16 +124,24 @@ def orders(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def seen(assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a browser sees of a run whose customers keep coming."""
+def seen(
+    shared_directory: Path,
+    bus_kind: BusKind | None,
+    orders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> dict[str, Any]:
+    """What a browser sees of a run whose customers keep coming: its plan, at a stage."""
     required_browser()
+    plan, stage = request.param
+    assembly = assembly_directory(stage, shared_directory, bus=bus_kind)
     wanted = read_orders(orders)
     found: dict[str, Any] = {}
     urls: list[str] = []
 
     def stay(pace: Pace) -> None:
         ids = json.dumps([shop_id_of(order) for order in wanted.items])
-        found.update(Visit(urls[0], "shop", ids).meanwhile(pace.step))
+        found.update(Visit(urls[0], plan, ids).meanwhile(pace.step))
 
     monkeypatch.setattr(Pace, "stay", stay)
     run_with_page(assembly, wanted.items, stay_at=0.05, announce=lambda _, url: urls.append(url))
@@ -172,7 +192,72 @@ def test_the_books_balance_while_customers_keep_coming(
     assert results[1]["rows"][0][0] == "✕"
 
 
-# One test, so that the application is loaded once.
+def test_the_supplier_delivers_again_when_the_customers_come_again(
+    assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each customer orders all that there is."""
+    wanted = read_orders(orders)
+    scarce = [structs.replace(each, quantity=4) for each in plenty_for(wanted.items)]
+    monkeypatch.setattr("tests.tools.demo.test_page.plenty_for", lambda _: scarce)
+    served: list[tuple[Books, Door]] = []
+    statuses: Counter[str] = Counter()
+
+    def stay(pace: Pace) -> None:
+        ((books, door),) = served
+        while len(door.names) < 2 * len(wanted.items):
+            pace.step()
+        door.close()
+        books.shop.run_for(600)
+        evidence, checks = books.audit()
+        statuses.update(order.status for order in evidence.orders.values())
+        assert all(each.holds for each in checks)
+
+    def serve(books: Books, door: Door) -> Console:
+        served.append((books, door))
+        return serve_page(books, door)
+
+    monkeypatch.setattr("tools.demo.run.serve_page", serve)
+    monkeypatch.setattr(Pace, "stay", stay)
+    run_with_page(assembly, wanted.items, stay_at=2)
+    assert statuses == {"delivered": 2 * len(wanted.items)}
+
+
+def test_staff_try_again_when_a_fault_strikes_while_they_set_prices(
+    assembly: Path, orders: Path
+) -> None:
+    wanted = read_orders(orders)
+    screen = io.StringIO()
+
+    def announce(shop: Rehearsal, _: str) -> None:
+        shop.faults.fail("Inventory/SetPrices", times=2)
+
+    run = rehearse(
+        assembly,
+        setup_of(wanted.items),
+        seed=1,
+        display=Display(Terminal(file=screen, width=200)),
+        hurried=True,
+        announce=announce,
+    )
+    assert run.passes
+    assert run.journal.known.accepted
+    said = "a fault strikes, so that staff cannot set prices: 500 instead of 200"
+    assert screen.getvalue().count(said) == 2
+
+
+def test_staff_who_cannot_set_prices_without_a_fault_end_the_demo(
+    assembly: Path, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnexpectedAnswer("404 instead of 200")
+
+    monkeypatch.setattr(Staff, "price", fail)
+    with pytest.raises(UnexpectedAnswer, match="404"):
+        run_with_page(assembly, read_orders(orders).items, stay_at=1)
+
+
+# One test for each plan, so that the application is loaded once.
+@pytest.mark.parametrize("seen", [("shop", "dev")], indirect=True)
 def test_an_edge_is_broken_healed_and_redriven_on_the_page(
     seen: dict[str, Any], subtests: pytest.Subtests
 ) -> None:
@@ -209,6 +294,125 @@ def test_an_edge_is_broken_healed_and_redriven_on_the_page(
     with subtests.test("there are no errors, and no requests to other hosts"):
         assert seen["errors"] == []
         assert seen["requests"] == []
+
+
+@pytest.mark.parametrize("seen", [("part", "prod")], indirect=True)
+def test_the_viewer_acts_as_everybody_outside_the_shop_and_asks_what_if(
+    seen: dict[str, Any], subtests: pytest.Subtests
+) -> None:
+    said = seen["said"]
+    for name, expected in (
+        ("Order", "✓ The order: the API answers 202"),
+        ("picked up", "✓ The callback, sent once: the API answers 200"),
+        ("twice", "✓ The callback, sent twice: the API answers 200 and 200"),
+        ("forged", "✓ The callback, sent with a forged signature: the API answers 401"),
+        ("forged payment", "✓ The callback, sent with a forged signature: the API answers 401"),
+        ("dispute", "✓ The callback, sent twice: the API answers 200 and 200"),
+        ("closed", "✓ The callback, sent once: the API answers 200"),
+        ("Return", "✓ The return: the API answers 202"),
+        ("decided", "✓ The decision: the API answers 200"),
+        ("Upload a file", "✓ The report on yours-2.csv: accepted in part"),
+    ):
+        with subtests.test(name):
+            assert said[name].startswith(expected)
+    with subtests.test("a refusal is shown as the API's answer"):
+        assert said["too late"].startswith("✕ The cancellation: the API answers 409")
+        assert '"code": "not_cancellable"' in said["too late"]
+        assert said["nothing"].startswith("✕ The order: the API answers 400")
+        assert "quantity" in said["nothing"]
+    with subtests.test("an unknown order is an error"):
+        assert said["unknown"].startswith("✕ No customer has placed the order 'o-unknown'")
+    with subtests.test("the books balance with what the viewer has done"):
+        assert seen["balanced"] == "✓ The books balance: all 27 checks hold"
+    with subtests.test("two branches show what a fault would have done"):
+        for expected in (
+            "≠ With raises-on at Checkout/RunCheckout/Function, things go another way",
+            "fault (raises-on) Checkout/RunCheckout/Function",
+            "✓ The books balance: all 27 checks hold",
+            "✕ The books do not balance",
+            "Checkout/RunCheckout/Function/Errors\t",
+        ):
+            assert expected in seen["comparison"]
+    with subtests.test("nothing is wrong with the view"):
+        assert (seen["violations"], seen["overflowing"]) == ([], [])
+        assert (seen["errors"], seen["requests"]) == ([], [])
+
+
+ORDERS_OF_A_LONG_RECORDING = 10_000
+EVENTS_PER_SECOND = 200
+
+
+def test_a_recording_of_10_000_orders_opens_in_3_s_and_200_events_a_second_are_smooth(
+    assembly: Path, orders: Path
+) -> None:
+    """A small run is repeated. Of three tries, the best counts: other programs slow them down.
+
+    On a machine with more to do than it has processors, opening takes that much longer.
+    """
+    wanted = read_orders(orders).items
+    display = Display(Terminal(file=io.StringIO()))
+    run = rehearse(assembly, setup_of(wanted), seed=1, display=display, hurried=True)
+    published = sum(record.kind == "published" for record in run.records)
+    repetitions = ORDERS_OF_A_LONG_RECORDING // len(wanted)
+    with long_recording(assembly, run.records, repetitions, EVENTS_PER_SECOND / published) as url:
+        seen = Visit(url, "long").meanwhile(pause)
+
+    first, later = (int(seen[name].replace(",", "")) for name in ("published", "later"))
+    assert first >= published * repetitions
+    assert later > first
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert min(seen["opened"]) < 3000 * crowd, seen
+    assert seen["tasks"] > 100, seen
+    assert min(seen["busy"]) < 5, seen
+
+
+@contextmanager
+def long_recording(
+    assembly: Path, records: Sequence[Record], repetitions: int, per_second: float
+) -> Iterator[str]:
+    """Serves a page with repeated records, and with so many more repetitions each second."""
+    link, far = socket.socketpair()
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+    about = {
+        "title": "Orderflow",
+        "start": records[0].time,
+        "map": map_of(Assembly(assembly)),
+        "actions": [],
+        "faults": [],
+        "pages": {},
+        "build": "",
+        "runbook": False,
+    }
+    status = {
+        "paused": False,
+        "speed": 1,
+        "skips_quiet": True,
+        "phase": "",
+        "now": 0,
+        "faults": [],
+        "alarms": [],
+        "discarded": [],
+        "moments": [],
+    }
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tests.tools.demo.long_recording", str(far.fileno())),
+            *(str(repetitions), str(per_second)),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        pass_fds=[far.fileno()],
+    )
+    far.close()
+    try:
+        link.sendall(b"0\nM%s\nT%s\n" % (encode(about), encode(status)))
+        link.sendall(b"".join(b"R%s\n" % encode(record) for record in records))
+        link.shutdown(socket.SHUT_WR)
+        yield link.makefile("r").readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+        link.close()
 
 
 @pytest.fixture
@@ -269,6 +473,45 @@ def test_an_event_with_a_script_in_every_field_does_nothing(shop: Cloud) -> None
 
 def table() -> dict[str, object]:
     return {"columns": [SCRIPT, SCRIPT + "2"], "rows": [[SCRIPT, SCRIPT]]}
+
+
+def test_links_lead_to_the_catalogue_to_the_runbook_and_to_a_moment(
+    shop: Cloud, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "ship.html").write_text("all about Ship")
+    pages = {"Shop/Ship": "ship.html", "Shop/Alarm": "alarm.html"}
+    (site / "pages.json").write_text(json.dumps(pages))
+    shop.add("Alarm", "AWS::CloudWatch::CompositeAlarm", AlarmRule="TRUE", AlarmDescription="#a")
+    with Rehearsal(shop.write()) as rehearsal:
+        for number in range(9):
+            publish(rehearsal, Source="shop", DetailType="Placed", detail={"id": f"e{number}"})
+            rehearsal.run_for(60)
+        with Console(
+            rehearsal,
+            title="Shop",
+            site=Site(site, "make catalogue"),
+            runbook=lambda says: f"Do this: {says}",
+        ) as console:
+            seen = visited(console, "links")
+
+    assert seen["site"] == "all about Ship"
+    assert seen["edge"] == "site/ship.html"
+    assert seen["alarms"] == ["Shop/Alarm ✕ in alarm"]
+    assert seen["runbook"] == "Do this: #a"
+    assert seen["shared"] == seen["moment"]
+    assert seen["moment"][1] != seen["last"] == "9"
+    assert (seen["violations"], seen["overflowing"]) == ([], [])
+    assert (seen["errors"], seen["requests"]) == ([], [])
+
+
+def test_each_alarm_of_the_shop_has_a_page_in_the_runbook(assembly: Path) -> None:
+    alarms = Assembly(assembly).all_of("AWS::CloudWatch::Alarm")
+    texts = {each.path: str(each.properties["AlarmDescription"]) for each in alarms}
+    assert len(texts) > 100
+    assert [path for path, text in texts.items() if not runbook_page(text)] == []
+    assert runbook_page(next(iter(texts.values()))).count("\n## ") == 0
 
 
 def test_nothing_is_missing_after_a_reconnect(shop: Cloud) -> None:

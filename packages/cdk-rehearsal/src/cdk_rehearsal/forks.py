@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import selectors
 import signal
 import sys
@@ -62,15 +63,25 @@ def forked(runs: Iterable[Callable[[], T]], *, at_once: int) -> Iterator[Fork[T]
             os.close(pipe)
 
 
-def _start(run: Callable[[], Any]) -> tuple[int, int]:
-    """Starts a fork; returns its process id and the pipe with its result."""
-    reading, writing = os.pipe()
+def fork() -> int:
+    """Forks this process, and returns what `os.fork` does. Chance stays the same in the fork."""
     sys.stdout.flush()
     sys.stderr.flush()
+    state = random.getstate()
     with warnings.catch_warnings():
         # From version 3.12 on, Python warns of forks in a process with threads.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
+    if not pid:
+        # Python gives each fork another seed.
+        random.setstate(state)
+    return pid
+
+
+def _start(run: Callable[[], Any]) -> tuple[int, int]:
+    """Starts a fork; returns its process id and the pipe with its result."""
+    reading, writing = os.pipe()
+    pid = fork()
     if pid:
         os.close(writing)
         return pid, reading

@@ -129,20 +129,24 @@ class Hooks:
         while self._undo:
             self._undo.pop()()
 
+    def reseed(self, seed: int) -> None:
+        """Lets all that is random come from this seed, from now on."""
+        random.seed(seed)
+        mock_random.seed(seed)
+        self._generator = random.Random(seed)
+
     def _make_repeatable(self) -> None:
         """Lets ids, jitter and tokens come from the seed, in the thread that runs the rehearsal."""
         state = random.getstate()
         self._undo.append(lambda: random.setstate(state))
-        random.seed(self._seed)
-        mock_random.seed(self._seed)
+        self.reseed(self._seed)
         thread = threading.get_ident()
         original = os.urandom
-        generator = random.Random(self._seed)
 
         def urandom(size: int) -> bytes:
             if threading.get_ident() != thread:
                 return original(size)
-            return generator.randbytes(size)
+            return self._generator.randbytes(size)
 
         self.patches.set(os, "urandom", urandom)
 

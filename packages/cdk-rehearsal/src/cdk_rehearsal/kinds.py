@@ -15,7 +15,7 @@ WITHOUT_PART: frozenset[str] = frozenset().union(
     _types("CDK", "Metadata"),
     _types("CertificateManager", "Certificate"),
     _types("CloudFormation", "WaitConditionHandle"),
-    _types("CloudWatch", "CompositeAlarm Dashboard"),
+    _types("CloudWatch", "Dashboard"),
     _types("Cognito", "IdentityPool IdentityPoolRoleAttachment"),
     _types("EC2", "EIP FlowLog InternetGateway NatGateway NetworkAcl NetworkAclEntry Route"),
     _types("EC2", "RouteTable SecurityGroup SecurityGroupEgress SecurityGroupIngress Subnet"),

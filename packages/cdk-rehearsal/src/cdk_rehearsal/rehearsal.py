@@ -182,6 +182,11 @@ class Rehearsal:
         """Lets ``seconds`` of virtual time pass."""
         self.scheduler.run_for(seconds)
 
+    def reseed(self, seed: int) -> None:
+        """Lets all that is random from now on come from another seed."""
+        self.scheduler.random.seed(seed)
+        self._hooks.reseed(seed)
+
     def spawn(self, fn: Callable[..., Any], *args: Any, name: str | None = None) -> Process:
         """Runs ``fn`` as a process of its own, which may sleep and wait in virtual time."""
         return self.scheduler.spawn(fn, *args, name=name, environment=self._deployment.outside)

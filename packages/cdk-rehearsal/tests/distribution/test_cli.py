@@ -81,10 +81,10 @@ class TestCheck:
 
     def test_resources_without_effect_are_listed_apart(self, template: Cloud) -> None:
         template.add("Queue", "AWS::SQS::Queue")
-        template.add("Alarm", "AWS::CloudWatch::CompositeAlarm")
+        template.add("Dashboard", "AWS::CloudWatch::Dashboard")
         found = read("check", template.write())
         assert found["rehearsed"] == {"AWS::SQS::Queue": 1}
-        assert found["not_rehearsed"] == {"AWS::CloudWatch::CompositeAlarm": 1}
+        assert found["not_rehearsed"] == {"AWS::CloudWatch::Dashboard": 1}
 
     def test_an_unsupported_resource_is_named(self, template: Cloud) -> None:
         template.add("Machine", "AWS::EC2::Instance")

@@ -556,3 +556,75 @@ def test_deliveries_of_a_rule(template: Cloud, rehearse: Rehearse) -> None:
         assert of(rule, "InvocationsFailedToBeSentToDlq") == []
     assert of("Kept", "InvocationsSentToDlq") == [1]
     assert of("Lost", "InvocationsSentToDlq") == []
+
+
+RULES = [
+    ("ALARM(Bad)", "ALARM"),
+    ('ALARM("Good")', "OK"),
+    ("NOT OK(Bad)", "ALARM"),
+    ("INSUFFICIENT_DATA(None)", "ALARM"),
+    ("ALARM(Bad) AND ALARM(Good)", "OK"),
+    ("ALARM(Good) AND ALARM(Bad) OR TRUE", "ALARM"),
+    ("ALARM(Good) AND (ALARM(Bad) OR TRUE)", "OK"),
+    ("ALARM(arn:aws:cloudwatch:eu-central-1:123456789012:alarm:Bad)", "ALARM"),
+    ("AT_LEAST(2, ALARM, (Bad, Good, None))", "OK"),
+    ("AT_LEAST(2, NOT ALARM, (Bad, Good, None))", "ALARM"),
+    ("AT_LEAST(34%, ALARM, (Bad, Good, None))", "OK"),
+    ("AT_LEAST(33%, ALARM, (Bad, Good, None))", "ALARM"),
+]
+BROKEN_RULES = [
+    ("ALARM(Unknown)", "there is no alarm Unknown"),
+    ("ALARM(Bad) AND", "the end is unexpected"),
+    ("ALARM(Bad", "no more before ')'"),
+    ("ALARM(Bad) ALARM(Good)", "has ALARM before ''"),
+    ("BAD(Bad)", "BAD is unexpected"),
+    ("AT_LEAST(some, ALARM, (Bad))", "no such number"),
+    ("ALARM(Composite)", "depend on each other"),
+]
+
+
+def composite(template: Cloud, rehearse: Rehearse, rule: str) -> dict[str, Any]:
+    alarms: dict[str, dict[str, Any]] = {
+        "Good": {},
+        "Bad": {"Threshold": 0},
+        "None": {"MetricName": "Nothing"},
+    }
+    for name, properties in alarms.items():
+        alarm(template, name, AlarmName=name, **properties)
+    template.add(
+        "Composite",
+        "AWS::CloudWatch::CompositeAlarm",
+        AlarmName="Composite",
+        AlarmRule=rule,
+        AlarmDescription="Something is wrong",
+        ActionsSuppressor="Good",
+        ActionsSuppressorWaitPeriod=60,
+        ActionsSuppressorExtensionPeriod=60,
+    )
+    shop = rehearse(start=START)
+    put(shop, 0)
+    shop.run_for(60)
+    (found,) = shop.client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])[
+        "CompositeAlarms"
+    ]
+    return dict(found)
+
+
+@pytest.mark.parametrize(("rule", "expected"), RULES)
+def test_a_composite_alarm_follows_from_the_states_of_others(
+    template: Cloud, rehearse: Rehearse, rule: str, expected: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-combining.html"""
+    found = composite(template, rehearse, rule)
+    assert (found["StateValue"], found["AlarmRule"]) == (expected, rule)
+    assert found["AlarmDescription"] == "Something is wrong"
+
+
+@pytest.mark.parametrize(("rule", "reason"), BROKEN_RULES)
+def test_a_rule_that_cannot_be_evaluated_is_named(
+    template: Cloud, rehearse: Rehearse, rule: str, reason: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html"""
+    found = composite(template, rehearse, rule)
+    assert found["StateValue"] == "INSUFFICIENT_DATA"
+    assert reason in found["StateReason"]

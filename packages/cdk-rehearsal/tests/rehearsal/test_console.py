@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socket
 import sys
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
-from cdk_rehearsal.console import Action, Console
+from cdk_rehearsal.console import Action, Console, Field, Site
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
 from rehearsal.cloud import Cloud, arn
@@ -310,7 +314,21 @@ class TestRecording:
             assert found["correlation"] == "order-1", text
 
     def test_an_unknown_id_has_no_trace(self, console: Console) -> None:
-        assert request(console, "trace?of=nothing")[0].status == 404
+        assert get(console, "trace?of=nothing") is None
+
+    def test_an_order_with_several_correlation_ids_is_one_trace(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        put(shop, 1, order_id="o-17")
+        put(shop, 2, correlationid="return-1", order_id="o-17")
+        put(shop, 3, correlationid="another", order_id="o-18")
+        shop.run_until_idle()
+
+        whole = get(console, "trace?of=o-17")
+        assert whole["correlations"] == ["order-1", "return-1"]
+        assert [event["id"] for event in whole["events"]] == ["event-1", "event-2"]
+        part = get(console, "trace?of=return-1")
+        assert [event["id"] for event in part["events"]] == ["event-2"]
 
     def test_a_batch_may_have_many_events(self, shop: Rehearsal, console: Console) -> None:
         put(shop, 1)
@@ -342,6 +360,37 @@ def test_a_page_changes_nothing(shop: Rehearsal) -> None:
     assert plain.error is None
     assert watched.error is None
     assert plain.value == watched.value
+
+
+def test_the_beginning_of_a_recording_is_plain_numbers(shop: Rehearsal, console: Console) -> None:
+    put(shop)
+    shop.run_until_idle()
+    recorded = get(console, "map")["recorded"]
+    _, body = request(console, f"rows?to={recorded['row']}")
+    stream = Stream(console)
+    rows = stream.until(lambda rows: len(rows) >= recorded["row"])
+    stream.close()
+
+    numbers = array("d", body).tolist()
+    assert recorded["types"] == ["OrderPlaced"]
+    assert numbers == [number for row in rows[: recorded["row"]] for number in row]
+    assert request(console, "rows?to=all")[0].status == 400
+
+
+def test_invocations_at_once_are_shown(template: Cloud, rehearse: Rehearse) -> None:
+    template.function("Slow", "import time\ndef handler(event, context): time.sleep(2)", Timeout=5)
+    shop = rehearse()
+    with Console(shop, title="Shop") as console:
+        for _ in range(3):
+            shop.spawn(shop.invoke, "Shop/Slow", {})
+        shop.run_for(1)
+        console.tick(at_once=True)
+        shop.run_for(10)
+        about = get(console, "map")
+        rows = array("d", request(console, f"rows?to={about['recorded']['row']}")[1])
+    busy = about["kinds"].index("busy")
+    found = [rows[at + 4] for at in range(0, len(rows), 6) if rows[at + 1] == busy]
+    assert found == [3, 0]
 
 
 class TestTime:
@@ -510,6 +559,108 @@ class TestDeadLetters:
         )
 
 
+class TestWhatIf:
+    def test_an_injected_fault_makes_the_difference(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        def order_later() -> None:
+            shop.scheduler.sleep(5)
+            put(shop)
+
+        shop.spawn(order_later)
+        records, now = len(shop.meter.records), shop.clock.now()
+        fault = {"fault": "raises", **EDGE, "forever": True}
+        found = command(console, "what_if", seconds=120, fault=fault)
+
+        plain, changed = found["first"]
+        assert (plain[1:4], changed[1:4]) == (
+            ["invocation", "Shop/Orders", "Shop/Ship"],
+            ["fault", "", "Shop/Ship"],
+        )
+        assert 5 <= plain[0] < 10
+        assert found["dead"] == [["Shop/Dead", 0, 1]]
+        assert ["published OrderPlaced", 1, 1] not in found["counts"]
+        assert (len(shop.meter.records), shop.clock.now()) == (records, now)
+        assert shop.faults.left() == []
+
+    def test_branches_start_from_a_moment_that_was_kept(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        put(shop)
+        number = command(console, "keep", says="before")
+        shop.run_until_idle()
+        fault = {"fault": "raises", **EDGE, "forever": True}
+        now = command(console, "what_if", seconds=120, fault=fault)
+        then = command(console, "what_if", seconds=120, moment=number, fault=fault)
+
+        assert now["records"] == [0, 0]
+        assert now["first"] is None
+        assert then["dead"] == [["Shop/Dead", 0, 1]]
+        assert console._commands.moments()[0]["says"] == "before"
+
+    def test_a_moment_is_kept_before_a_fault_while_somebody_watches(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        stream = Stream(console)
+        stream.until(lambda _: console.viewers == 1)
+        for _ in range(4):
+            command(console, "inject", fault="raises", **EDGE)
+        stream.close()
+
+        moments = console._commands.moments()
+        assert [each["says"] for each in moments] == ["before raises at Shop/Ship"] * 3
+
+    @pytest.mark.parametrize(
+        "chance",
+        [
+            lambda shop: shop.scheduler.random.random(),
+            lambda _: random.random(),
+            lambda _: os.urandom(1)[0] / 256,
+        ],
+        ids=["of the rehearsal", "of Python", "of the system"],
+    )
+    def test_another_seed_makes_another_run(
+        self, shop: Rehearsal, console: Console, chance: Callable[[Rehearsal], float]
+    ) -> None:
+        def order_sometime() -> None:
+            shop.scheduler.sleep(1)
+            shop.scheduler.sleep(chance(shop))
+            put(shop)
+
+        shop.spawn(order_sometime)
+        same = command(console, "what_if", seconds=60, heal=True)
+        other = command(console, "what_if", seconds=60, seed=5)
+
+        assert same["first"] is None
+        assert same["records"][0] == same["records"][1] > 0
+        assert other["first"] is not None
+
+    def test_a_healed_fault_brings_no_dead_letter(self, shop: Rehearsal, console: Console) -> None:
+        command(console, "inject", fault="raises", **EDGE, forever=True)
+        put(shop)
+        assert command(console, "what_if", seconds=120, heal=True)["dead"] == [["Shop/Dead", 1, 0]]
+        assert shop.faults.left()
+
+    def test_the_branches_are_judged(self, shop: Rehearsal) -> None:
+        def judge() -> dict[str, object]:
+            dead = len(shop.messages("Shop/Dead"))
+            return {"good": not dead, "text": f"{dead} dead"}
+
+        put(shop)
+        judging = Action("Audit", "", judge, judges=True)
+        with Console(shop, title="Shop", actions=[judging]) as console:
+            fault = {"fault": "raises", **EDGE, "forever": True}
+            found = command(console, "what_if", seconds=120, fault=fault)
+        assert found["verdicts"] == [["Audit", True, "0 dead"], ["Audit", False, "1 dead"]]
+
+    def test_what_makes_no_sense_is_refused(self, console: Console) -> None:
+        assert "would be the same" in refused(console, "what_if", seconds=60)
+        assert "not between" in refused(console, "what_if", seconds=0, seed=1)
+        assert "no longer kept" in refused(console, "what_if", seconds=60, seed=1, moment=7)
+        fault = {"fault": "duplicate", **EDGE}
+        assert "no service delivers here" in refused(console, "what_if", seconds=60, fault=fault)
+
+
 class TestAccess:
     def test_the_page_is_served_with_the_token(self, console: Console) -> None:
         response, body = request(console, "")
@@ -576,7 +727,97 @@ def outer_address() -> str:
     return "127.0.0.2" if sys.platform == "linux" else "::1"
 
 
+class TestSite:
+    @pytest.fixture
+    def built(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "site"
+        (folder / "functions").mkdir(parents=True)
+        (folder / "functions/ship.html").write_text("<script src='../a.js'></script>ship")
+        (folder / "pages.json").write_text('{"Shop/Ship": "functions/ship.html"}')
+        (tmp_path / "secret.txt").write_text("secret")
+        return folder
+
+    def test_pages_about_the_application_are_served_and_send_nothing(
+        self, shop: Rehearsal, built: Path
+    ) -> None:
+        with Console(shop, title="Shop", site=Site(built, "make it")) as console:
+            about = get(console, "map")["about"]
+            response, body = request(console, f"site/{about['pages']['Shop/Ship']}")
+            policy = response.headers["Content-Security-Policy"]
+            assert (response.status, body[-4:]) == (200, b"ship")
+            assert "default-src 'none'" in policy
+            assert "connect-src" not in policy
+            assert response.headers["X-Frame-Options"] == "DENY"
+            other = request(console, "map")[0].headers["Content-Security-Policy"]
+            assert "require-trusted-types-for" in other
+
+    def test_nothing_outside_the_folder_is_served(self, shop: Rehearsal, built: Path) -> None:
+        (built / "link.txt").symlink_to(built.parent / "secret.txt")
+        with Console(shop, title="Shop", site=Site(built, "make it")) as console:
+            for path in ("../secret.txt", "%2e%2e/secret.txt", "//etc/passwd", "link.txt", ""):
+                response, body = request(console, f"site/{path}")
+                assert response.status in {404, 405}, path
+                assert b"secret" not in body
+
+    def test_without_a_built_site_the_page_says_how_to_build_it(
+        self, shop: Rehearsal, tmp_path: Path
+    ) -> None:
+        with Console(shop, title="Shop", site=Site(tmp_path / "none", "make it")) as console:
+            about = get(console, "map")["about"]
+            assert (about["pages"], about["build"]) == ({}, "make it")
+            assert request(console, "site/index.html")[0].status == 404
+
+    def test_the_runbook_says_what_to_do_about_an_alarm(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.add(
+            "Alarm", "AWS::CloudWatch::CompositeAlarm", AlarmRule="TRUE", AlarmDescription="see #1"
+        )
+        with Console(rehearse(), title="Shop", runbook=lambda says: f"page {says[-2:]}") as console:
+            (alarm,) = command(console, "alarms")
+            assert (alarm["path"], alarm["state"]) == ("Shop/Alarm", "ALARM")
+            assert command(console, "runbook", path="Shop/Alarm") == "page #1"
+
+
 class TestPlugIn:
+    def test_a_form_takes_what_fits_its_fields(self, shop: Rehearsal) -> None:
+        fields = [
+            Field("who", "Who", "you", lambda: ["you", "me"]),
+            Field("how", "How", "once", lambda: ["once", "twice"], "choice"),
+            Field("often", "How often", "1", kind="number"),
+        ]
+        said: list[dict[str, object]] = []
+
+        def run(**values: object) -> dict[str, object]:
+            said.append(values)
+            return {"good": True, "text": "done"}
+
+        action = Action("Greet", "Says hello", run, fields, role="Guest")
+        with Console(shop, title="Shop", actions=[action]) as console:
+            (form,) = command(console, "forms")
+            assert [each["options"] for each in form["fields"]] == [
+                ["you", "me"],
+                ["once", "twice"],
+                [],
+            ]
+            command(console, "act", name="Greet", values={"who": "all", "often": "3"})
+            for values, problem in (
+                ({"how": "never"}, "How 'never' is none of once, twice"),
+                ({"often": "1.5"}, "How often '1.5' is no whole number"),
+                ({"when": "now"}, "Greet has no field when"),
+            ):
+                assert problem in refused(console, "act", name="Greet", values=values)
+        assert said == [{"who": "all", "how": "once", "often": 3}]
+
+    def test_an_action_that_fails_ends_nothing(self, shop: Rehearsal) -> None:
+        def fail() -> dict[str, object]:
+            raise AssertionError("503 instead of 200")
+
+        with Console(shop, title="Shop", actions=[Action("Greet", "", fail)]) as console:
+            said = refused(console, "act", name="Greet")
+            assert said == "Greet has failed: AssertionError: 503 instead of 200"
+            assert command(console, "pace", speed=1) is None
+
     def test_an_action_returns_its_result(self, console: Console) -> None:
         assert command(console, "act", name="Greet")["text"] == f"hello {SCRIPT}"
 

@@ -155,7 +155,7 @@ def test_a_property_value_that_cannot_be_rehearsed_is_an_error(
 def test_types_without_part_in_delivery_get_a_name_and_are_left_alone(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.add("Alarm", "AWS::CloudWatch::CompositeAlarm", Whatever=1)
+    template.add("Alarm", "AWS::CloudWatch::Dashboard", Whatever=1)
     template.queue("Queue", QueueName="queue")
     template.template["Outputs"] = {"Alarm": {"Value": arn("Alarm")}}
     shop = rehearse()

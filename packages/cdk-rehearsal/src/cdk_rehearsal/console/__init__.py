@@ -9,13 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdk_rehearsal.console.actions import Action
+    from cdk_rehearsal.console.actions import Action, Field, Site
     from cdk_rehearsal.console.console import Console
     from cdk_rehearsal.console.pacing import play
 
-__all__ = ["Action", "Console", "play"]
+__all__ = ["Action", "Console", "Field", "Site", "play"]
 
-_MODULE_OF = {"Action": "actions", "Console": "console", "play": "pacing"}
+_MODULE_OF = {
+    "Action": "actions",
+    "Console": "console",
+    "Field": "actions",
+    "Site": "actions",
+    "play": "pacing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.branches import Branch, Moment, branches, compared, run_branch
 from cdk_rehearsal.console.recording import has_row
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import FAULTS, Planned
-from cdk_rehearsal.forks import forked
+from cdk_rehearsal.forks import Fork, forked
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.sites import FaultSite, inject, misfit, sites_passed
 from cdk_rehearsal.topology import edges
@@ -25,6 +27,9 @@ _LETTERS = 500
 _LOG_CHARACTERS = 20_000
 _STEPS = 10_000
 """The most calls until a step of the page ends."""
+_KEPT = 3
+"""The most moments that are kept: each may come to need as much memory as the rehearsal."""
+_LONGEST_BRANCH_S = 86_400.0
 _REDRIVE_S = 6 * 3600.0
 """The virtual seconds that the rehearsal of a redrive looks ahead."""
 
@@ -36,11 +41,20 @@ class BadCommand(Exception):
 class Commands:
     """All commands, by name."""
 
-    def __init__(self, console: Console, rehearsal: Rehearsal, actions: Sequence[Action]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        rehearsal: Rehearsal,
+        actions: Sequence[Action],
+        runbook: Callable[[str], str] | None = None,
+    ) -> None:
         self._console = console
         self._rehearsal = rehearsal
         self._actions = {action.name: action for action in actions}
+        self._runbook = runbook
+        self.has_runbook = runbook is not None
         self._numbers = count(1)
+        self._moments: dict[int, Moment] = {}
         self._injected: dict[int, tuple[Planned, FaultSite]] = {}
         found = edges(rehearsal.assembly)
         self._edges = [FaultSite(each.kind, each.source, each.target) for each in found]
@@ -60,12 +74,16 @@ class Commands:
             "sites": self._sites,
             "inject": self._inject,
             "heal": self._heal,
+            "what_if": self._what_if,
+            "keep": self._keep,
             "letters": self._letters,
             "redrive": self._redrive,
             "rehearse": self._rehearse,
             "discard": self._discard,
             "alarms": self.alarms,
+            "runbook": self._runbook_page,
             "logs": self._logs,
+            "forms": self._forms,
             "act": self._act,
         }
 
@@ -156,11 +174,9 @@ class Commands:
         operation: str = "",
         forever: bool = False,
     ) -> int:
-        site = FaultSite(kind, source, target, operation)
-        if fault not in FAULTS:
-            raise BadCommand(f"there is no fault {fault!r}: choose one of {', '.join(FAULTS)}")
-        if reason := misfit(FAULTS[fault], site):
-            raise BadCommand(f"{fault} cannot act at {site}: {reason}")
+        site = _site(fault, kind, source, target, operation)
+        if self._console.viewers:
+            self._keep(f"before {fault} at {target or source}")
         times = 10**9 if forever else None
         planned = inject(self._rehearsal.faults, FAULTS[fault], site, times=times)
         number = next(self._numbers)
@@ -172,6 +188,82 @@ class Commands:
             if number in (None, each):
                 self._rehearsal.faults.cancel(planned)
                 del self._injected[each]
+
+    # -- what if ----------------------------------------------------------------------------
+
+    def _what_if(
+        self,
+        seconds: float,
+        moment: int = 0,
+        seed: int | None = None,
+        heal: bool = False,
+        fault: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Runs two branches from a moment that is kept, or from now: one of them is changed."""
+        if not 1 <= float(seconds) <= _LONGEST_BRANCH_S:
+            raise BadCommand(f"{seconds} s are not between 1 and {_LONGEST_BRANCH_S:.0f}")
+        if seed is None and not heal and not fault:
+            raise BadCommand("both branches would be the same: choose what is changed")
+        if fault:
+            fault = dict(fault)
+            _site(**{name: each for name, each in fault.items() if name != "forever"})
+        change = {"seed": None if seed is None else int(seed), "heal": bool(heal), "fault": fault}
+        request = (float(seconds), change)
+        if moment and moment not in self._moments:
+            raise BadCommand("this moment is no longer kept: choose another one")
+        with self._rehearsal.scheduler.guest():
+            done = self._moments[moment].ask(request) if moment else self._branches(request)
+        if errors := [(each.error or "").strip().splitlines()[-1] for each in done if each.error]:
+            raise BadCommand(f"the fork failed: {errors[0]}")
+        plain, changed = (each.value for each in done)
+        return compared(plain, changed)
+
+    def _branches(self, request: tuple[float, Mapping[str, Any]]) -> list[Fork[Branch]]:
+        seconds, change = request
+        return branches([partial(self._branch, seconds, each) for each in ({}, change)])
+
+    def _branch(self, seconds: float, change: Mapping[str, Any]) -> Branch:
+        """Runs in a fork."""
+        self.leave_to_parent()
+        if change.get("heal"):
+            self._heal()
+        if change.get("seed") is not None:
+            self._rehearsal.reseed(change["seed"])
+        if fault := change.get("fault"):
+            self._inject(**fault)
+        judges = {name: each.run for name, each in self._actions.items() if each.judges}
+        return run_branch(self._rehearsal, seconds, self.alarms, judges)
+
+    def _keep(self, says: str = "") -> int:
+        """Keeps this moment, as one from which branches can start later."""
+        while len(self._moments) >= _KEPT:
+            self._moments.pop(min(self._moments)).close()
+        number, now = next(self._numbers), self._rehearsal.clock.now()
+        with self._rehearsal.scheduler.guest():
+            self._moments[number] = Moment(
+                says.strip() or "kept", now, self._branches, self.leave_to_parent
+            )
+        return number
+
+    def leave_to_parent(self) -> None:
+        """Lets go of what belongs to the process of which this one is a fork."""
+        self._console.leave_to_parent()
+        for moment in self._moments.values():
+            moment.let_go()
+        self._moments.clear()
+
+    def moments(self) -> list[dict[str, Any]]:
+        """Returns the moments that are kept."""
+        return [
+            {"number": number, "time": each.time, "says": each.says}
+            for number, each in self._moments.items()
+        ]
+
+    def close(self) -> None:
+        """Ends the forks of moments that are kept."""
+        for moment in self._moments.values():
+            moment.close()
+        self._moments.clear()
 
     # -- dead letters ---------------------------------------------------------------------
 
@@ -209,7 +301,7 @@ class Commands:
     def _redriven(self, path: str, only: Sequence[str] | None) -> dict[str, Any]:
         """Runs in the fork, until the messages have left the queues to which they were moved."""
         rehearsal = self._rehearsal
-        self._console.leave_to_parent()
+        self.leave_to_parent()
         rehearsal.scheduler.hurry()
         records, start = len(rehearsal.meter.records), rehearsal.clock.now()
         before = {*self._waiting()}
@@ -262,7 +354,8 @@ class Commands:
 
     def alarms(self) -> list[dict[str, Any]]:
         """Evaluates the alarms of the templates, and returns all of them."""
-        pages = self._rehearsal.client("cloudwatch").get_paginator("describe_alarms").paginate()
+        pages = self._rehearsal.client("cloudwatch").get_paginator("describe_alarms")
+        pages = pages.paginate(AlarmTypes=["CompositeAlarm", "MetricAlarm"])
         return [
             {
                 "path": self._rehearsal.path_of(alarm["AlarmArn"]),
@@ -272,13 +365,42 @@ class Commands:
                 "says": alarm.get("AlarmDescription", ""),
             }
             for page in pages
-            for alarm in page["MetricAlarms"]
+            for alarm in (*page["CompositeAlarms"], *page["MetricAlarms"])
         ]
+
+    def _runbook_page(self, path: str) -> str:
+        """Returns what the application's runbook says about an alarm; empty if it says nothing."""
+        says = next((each["says"] for each in self.alarms() if each["path"] == path), "")
+        return self._runbook(says) if self._runbook else ""
 
     def _logs(self, path: str) -> str:
         return self._rehearsal.logs(path)[-_LOG_CHARACTERS:]
 
-    def _act(self, name: str) -> Any:
+    # -- the application's own ----------------------------------------------------------
+
+    def _forms(self) -> list[dict[str, Any]]:
+        """Returns the actions with which the viewer takes part, and what fits their fields now."""
+        return [each.form() for each in self._actions.values() if each.role]
+
+    def _act(self, name: str, values: Mapping[str, object] | None = None) -> Any:
         if name not in self._actions:
             raise BadCommand(f"there is no action {name!r}")
-        return self._actions[name].run()
+        try:
+            taken = self._actions[name].taken(values or {})
+        except ValueError as error:
+            raise BadCommand(str(error)) from error
+        try:
+            return self._actions[name].run(**taken)
+        except Exception as error:
+            # An injected fault may be the reason. The rehearsal goes on.
+            raise BadCommand(f"{name} has failed: {type(error).__name__}: {error}") from error
+
+
+def _site(fault: str, kind: str, source: str, target: str, operation: str = "") -> FaultSite:
+    """Returns where a fault is to act. Raises BadCommand if it cannot."""
+    site = FaultSite(kind, source, target, operation)
+    if fault not in FAULTS:
+        raise BadCommand(f"there is no fault {fault!r}: choose one of {', '.join(FAULTS)}")
+    if reason := misfit(FAULTS[fault], site):
+        raise BadCommand(f"{fault} cannot act at {site}: {reason}")
+    return site

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.actions import Action, Site
 from cdk_rehearsal.console.commands import Commands
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.link import Link
@@ -35,10 +35,13 @@ class Console:
         *,
         title: str,
         actions: Sequence[Action] = (),
+        site: Site | None = None,
+        runbook: Callable[[str], str] | None = None,
         port: int = 0,
     ) -> None:
         """Prepares a page with this title. `port` is that of the page; 0 takes a free one.
 
+        The page links to `site`. `runbook` returns the text about an alarm with a description.
         Raises RehearsalError if the libraries of the extra `console` are missing.
         """
         self.url = ""
@@ -55,12 +58,14 @@ class Console:
         self.viewers = 0
         self._rehearsal = rehearsal
         self._title = title
-        self._commands = Commands(self, rehearsal, actions)
+        self._commands = Commands(self, rehearsal, actions, runbook)
+        self._site = site
         self._actions = actions
         self._link = Link(port)
         self._records = 0
         self._ticked = 0.0
         self._depths: dict[str, tuple[int, float]] = {}
+        self._busy: dict[str, int] = {}
         self._alarms: dict[str, dict[str, Any]] = {}
         self._evaluated = self._evaluated_at = 0.0
         self._status = b""
@@ -69,15 +74,21 @@ class Console:
 
     def __enter__(self) -> Console:
         """Starts the server of the page, and waits until it listens."""
+        pages = self._site.pages() if self._site else {}
         records = self._rehearsal.meter.records
         about = {
             "title": self._title,
             "start": min((each.time for each in records[:1]), default=self._rehearsal.clock.now()),
             "map": map_of(self._rehearsal.assembly),
-            "actions": [{"name": each.name, "says": each.says} for each in self._actions],
+            "actions": [
+                {"name": each.name, "says": each.says, "role": each.role} for each in self._actions
+            ],
             "faults": self._commands.faults(),
+            "pages": pages,
+            "build": self._site.build if self._site else "",
+            "runbook": self._commands.has_runbook,
         }
-        self.url = self._link.start(about)
+        self.url = self._link.start(about, self._site.directory if self._site and pages else None)
         self.tick(at_once=True)
         return self
 
@@ -88,11 +99,13 @@ class Console:
         traceback: TracebackType | None,
     ) -> None:
         """Sends the last records, and ends the server."""
+        self._commands.close()
         self._send_records()
         self._link.close()
 
     def leave_to_parent(self) -> None:
         """Cuts this process, a fork, off from the page."""
+        self.viewers = 0
         self._link.leave_to_parent()
 
     # -- between two steps ----------------------------------------------------------------
@@ -138,6 +151,13 @@ class Console:
                 self._depths[queue.path] = (depth, oldest)
                 age = round((now - oldest) * 1000) if oldest else 0
                 samples.append((now, "depth", queue.path, depth, age))
+        for function in self._rehearsal.functions:
+            # One invocation at a time is nothing to look at.
+            active = function.active if function.active > 1 else 0
+            if active != self._busy.get(function.path, 0):
+                self._busy[function.path] = active
+                limit = function.reserved_concurrency or 0
+                samples.append((now, "busy", function.path, active, limit))
         due = now // 60 != self._evaluated // 60 and _monotonic() - self._evaluated_at > _ALARMS_S
         if self.viewers and due:
             self._evaluated, self._evaluated_at = now, _monotonic()
@@ -167,6 +187,7 @@ class Console:
                 "faults": self._commands.planned(),
                 "alarms": [each for each in self._alarms.values() if each["state"] == "ALARM"],
                 "discarded": self._commands.discarded,
+                "moments": self._commands.moments(),
             }
         )
         if status != self._status:

@@ -37,13 +37,16 @@ class Link:
         self.is_open = True
         """Whether the server still runs, as far as is known."""
 
-    def start(self, about: Mapping[str, Any]) -> str:
+    def start(self, about: Mapping[str, Any], site: Path | None = None) -> str:
         """Starts the server with the map and what else the page begins with; returns the URL.
 
-        Raises RehearsalError if it cannot be served.
+        The server also serves the files of `site`. Raises RehearsalError if it cannot be served.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())],
+            [
+                *(sys.executable, "-m", "cdk_rehearsal.console.web", str(self._far_end.fileno())),
+                str(site or ""),
+            ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *filter(None, sys.path)])},
             pass_fds=[self._far_end.fileno()],
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """The recording of a rehearsal, in the process that serves the page."""
 
 import itertools
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from cdk_rehearsal.console.map import ApplicationMap
 
 ROWS = (
     *("request", "invocation", "throttle", "published", "execution", "delivery", "dead_letter"),
-    *("fault", "discarded", "outbound", "depth", "alarm", "count"),
+    *("fault", "discarded", "outbound", "depth", "alarm", "busy", "count"),
 )
 """The kinds of rows. AWS calls are left out: most of the records, and of interest in a trace."""
 _ROW_OF = {kind: number for number, kind in enumerate(ROWS)}
@@ -29,10 +30,13 @@ _OUTCOMES = {"filtered": IGNORED, "delivered": FINE, "left": FINE}
 _WIDTH = 6
 """The numbers of a row: milliseconds since the start, kind, source, target, outcome, event.
 
-A sample of a queue has its depth and the age of its oldest message in place of the last two, one
-of a metric that counts has its sums of successes and failures.
+A sample has other figures in place of the last two: that of a queue its depth and the age of its
+oldest message, that of a function its invocations now and the most that it may have (0: no limit),
+that of a metric its sums of successes and failures.
 """
 _FOUND = 40
+_JOINED = 8
+"""The most correlation ids in one trace."""
 _CORRELATION = {"correlationid"}
 _CAUSATION = {"causationid"}
 
@@ -86,14 +90,15 @@ class Recording:
         self.start = start
         self.names = [(node.path, node.kind) for node in map_.nodes]
         """Paths and kinds by the numbers that rows have. Those after the map's are not on it."""
-        self.rows: list[tuple[float, ...]] = []
+        self.rows = array("d")
+        """All rows, one after the other."""
         self.types: list[str] = []
         """The types of events."""
         self.events: list[RecordedEvent] = []
-        self.type_of_event: list[int] = []
+        self.type_of_event = array("H")
         self._raw: list[bytes] = []
         """The records, as they came."""
-        self._record_of_row: list[int] = []
+        self._record_of_row = array("q")
         self._places = {path: place for place, (path, _) in enumerate(self.names)}
         self._event_places: dict[str, int] = {}
         self._records_of_event: defaultdict[int, list[int]] = defaultdict(list)
@@ -129,7 +134,7 @@ class Recording:
             self._record_of_row.append(number)
 
     def sample(self, time: float, kind: str, path: str, value: float, more: float) -> None:
-        """Adds a sample: of a queue's depth and oldest message, or of an alarm's state."""
+        """Adds a sample: of a queue, a function or an alarm's state."""
         self._row(time, kind, path, path, value, more)
         self._record_of_row.append(-1)
 
@@ -141,7 +146,7 @@ class Recording:
             self._place(source, "alarm" if kind == "alarm" else source),
             self._place(target, "host" if kind == "outbound" else target),
         )
-        self.rows.append((milliseconds, _ROW_OF[kind], *ends, outcome, event))
+        self.rows.extend((milliseconds, _ROW_OF[kind], *ends, outcome, event))
 
     def _place(self, path: str, kind: str) -> int:
         """Returns the number of a path. One that is not on the map is of a kind, or itself one."""
@@ -173,17 +178,26 @@ class Recording:
 
     def after(self, row: int, event: int, most: int) -> tuple[dict[str, Any], int, int]:
         """Returns the rows and events after these, at most so many, and the new places."""
-        rows = self.rows[row : row + most]
-        events = self.type_of_event[event:]
+        rows = self.rows[row * _WIDTH : (row + most) * _WIDTH].tolist()
+        events = self.type_of_event[event:].tolist()
         batch = {
             "row": row,
-            "rows": [*itertools.chain.from_iterable(rows)],
+            "rows": rows,
             "event": event,
             "events": events,
             "types": self.types,
             "names": self.names[len(self.map.nodes) :],
         }
-        return batch, row + len(rows), event + len(events)
+        return batch, row + len(rows) // _WIDTH, event + len(events)
+
+    @property
+    def length(self) -> int:
+        """The number of rows."""
+        return len(self.rows) // _WIDTH
+
+    def first(self, rows: int) -> bytes:
+        """Returns the first rows as numbers of eight bytes, in the order of this machine."""
+        return self.rows[: rows * _WIDTH].tobytes()
 
     def record(self, row: int) -> bytes | None:
         """Returns the record of a row as JSON, or None if it has none."""
@@ -220,15 +234,14 @@ class Recording:
             "events": len(events),
         }
 
-    def correlation_of(self, text: str) -> str | None:
-        """Returns the correlation id that an id leads to, or None."""
-        if text in self._by_correlation:
-            return text
-        return next(iter(self._by_key.get(text, {})), None)
+    def trace(self, text: str) -> dict[str, Any] | None:
+        """Returns the events that a correlation id or another id leads to, and all their steps.
 
-    def trace(self, correlation: str) -> dict[str, Any] | None:
-        """Returns the events with a correlation id, and all steps that they passed by time."""
-        places = self._by_correlation.get(correlation)
+        An order has several correlation ids: one of its own, and others of what follows later.
+        """
+        known = [text] if text in self._by_correlation else self._by_key.get(text, {})
+        correlations = [*itertools.islice(known, _JOINED)]
+        places = sorted(place for each in correlations for place in self._by_correlation[each])
         if not places:
             return None
         steps = sorted(self._steps(places), key=lambda step: (step["start"], step["end"]))
@@ -245,7 +258,7 @@ class Recording:
             for place in places
             for event in (self.events[place],)
         ]
-        return {"correlation": correlation, "events": events, "steps": steps}
+        return {"correlations": correlations, "events": events, "steps": steps}
 
     def _steps(self, places: Iterable[int]) -> Iterator[dict[str, Any]]:
         """Yields the steps of events: of deliveries, and of what their messages lead to."""

@@ -1,7 +1,8 @@
 """The server of the page: a process of its own, which knows no rehearsal, only its records.
 
-Run with the number of a file descriptor: a socket that leads to the rehearsal. Each line of it
-begins with a letter that says what follows: the map, a record, samples, a status or an answer.
+Run with the number of a file descriptor, a socket that leads to the rehearsal, and perhaps with a
+folder of pages to serve. Each line of the socket begins with a letter that says what follows: the
+map, a record, samples, a status or an answer.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdk_rehearsal.console.map import ApplicationMap
@@ -36,7 +38,7 @@ _LONGEST_LINE = 1 << 28
 _ROWS_AT_ONCE = 20_000
 _BATCH_S = 0.1
 _ALIVE_S = 2.0
-_ANSWER_S = 120.0
+_ANSWER_S = 600.0
 _LARGEST_COMMAND = 65_536
 _GRACE_S = 2
 
@@ -68,6 +70,20 @@ https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
 """
 
 
+SITE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""The policy of the application's own pages: they send nothing, so no command either."""
+
+
 class Guard:
     """Answers only requests of this page: to its host, from its origin, with its token.
 
@@ -87,11 +103,15 @@ class Guard:
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                added = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                headers = dict(HEADERS)
+                if path.startswith("/site/"):
+                    headers["Content-Security-Policy"] = SITE_POLICY
+                added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         app: ASGIApp = self._app
+        path = ""
         if refusal := self._refusal(scope):
             app = PlainTextResponse(f"{refusal}\n", 403)
         else:
@@ -116,7 +136,9 @@ class Guard:
 class Page:
     """The page and its data."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, site: Path | None
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._recording: Recording
@@ -131,6 +153,7 @@ class Page:
         self._ended = False
         self.routes = [
             Route("/map", self._map),
+            Route("/rows", self._rows),
             Route("/stream", self._stream),
             Route("/record/{number:int}", self._record),
             Route("/row/{number:int}", self._row),
@@ -138,6 +161,7 @@ class Page:
             Route("/trace", self._trace),
             Route("/command", self._command, methods=["POST"]),
             *(Route(f"/{name}", _file(*file)) for name, file in _FILES.items()),
+            *([Mount("/site", StaticFiles(directory=site, check_dir=False))] if site else []),
         ]
 
     async def listen(self, ready: Callable[[], Awaitable[object]]) -> None:
@@ -168,14 +192,30 @@ class Page:
         self._changed.set()
 
     async def _map(self, _: Request) -> Response:
-        return _json(b'{"about":%s,"kinds":%s}' % (self._about, msgspec.json.encode(ROWS)))
+        """Returns the map, and what is recorded already, except its rows."""
+        batch, _row, event = self._recording.after(0, 0, 0)
+        row = self._recording.length
+        recorded = {**batch, "row": row, "place": f"{row}.{event}"}
+        return _json(
+            b'{"about":%s,"kinds":%s,"recorded":%s}'
+            % (self._about, msgspec.json.encode(ROWS), msgspec.json.encode(recorded))
+        )
+
+    async def _rows(self, request: Request) -> Response:
+        """Returns the first rows as numbers: a long recording is too much text."""
+        number = request.query_params.get("to", "")
+        if not number.isdecimal():
+            return PlainTextResponse("`to` is the number of rows\n", 400)
+        rows = self._recording.first(int(number))
+        return Response(rows, media_type="application/octet-stream")
 
     async def _stream(self, request: Request) -> Response:
-        row, _, event = request.headers.get("last-event-id", "0.0").partition(".")
+        place = request.headers.get("last-event-id") or request.query_params.get("after", "0.0")
+        row, _, event = place.partition(".")
         try:
             places = max(int(row), 0), max(int(event or 0), 0)
         except ValueError:
-            return PlainTextResponse("Last-Event-ID is not the console's: reload the page\n", 400)
+            return PlainTextResponse("this place is not the console's: reload the page\n", 400)
         return StreamingResponse(self._updates(*places), media_type="text/event-stream")
 
     async def _updates(self, row: int, event: int) -> AsyncIterator[bytes]:
@@ -184,7 +224,7 @@ class Page:
             yield b"retry: 500\n\n"
             while True:
                 self._changed.clear()
-                if row < len(self._recording.rows):
+                if row < self._recording.length:
                     batch, row, event = self._recording.after(row, event, _ROWS_AT_ONCE)
                     yield b"id: %d.%d\nevent: rows\ndata: %s\n\n" % (
                         row,
@@ -195,7 +235,7 @@ class Page:
                     version = self._version
                     yield b"event: status\ndata: %s\n\n" % self._status
                 await asyncio.sleep(_BATCH_S)
-                if row < len(self._recording.rows):
+                if row < self._recording.length:
                     continue
                 if self._ended:
                     return
@@ -230,10 +270,8 @@ class Page:
         return _json(msgspec.json.encode(found))
 
     async def _trace(self, request: Request) -> Response:
-        text = request.query_params.get("of", "")
-        correlation = self._recording.correlation_of(text)
-        trace = self._recording.trace(correlation) if correlation else None
-        return _found(msgspec.json.encode(trace) if trace else None)
+        trace = self._recording.trace(request.query_params.get("of", ""))
+        return _json(msgspec.json.encode(trace))
 
     async def _command(self, request: Request) -> Response:
         """Lets the rehearsal carry out a command, and waits for its answer."""
@@ -282,13 +320,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(link: socket.socket) -> None:
-    """Serves the page until the rehearsal closes the link."""
+async def serve(link: socket.socket, site: Path | None) -> None:
+    """Serves the page until the rehearsal closes the link. `site` is a folder of more pages."""
     reader, writer = await asyncio.open_connection(sock=link, limit=_LONGEST_LINE)
-    site = Page(reader, writer)
+    page = Page(reader, writer, site)
     listening = socket.create_server(("127.0.0.1", int(await reader.readline())))
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
-    app = Starlette(routes=site.routes, middleware=[Middleware(Guard, port=port, token=token)])
+    app = Starlette(routes=page.routes, middleware=[Middleware(Guard, port=port, token=token)])
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -303,7 +341,7 @@ async def serve(link: socket.socket) -> None:
         serving.append(asyncio.create_task(server.serve([listening])))
         writer.write(f"http://127.0.0.1:{port}/{token}/\n".encode())
 
-    await site.listen(ready)
+    await page.listen(ready)
     server.should_exit = True
     await asyncio.gather(*serving, return_exceptions=True)
 
@@ -311,7 +349,8 @@ async def serve(link: socket.socket) -> None:
 def main() -> None:
     """Entry point of the process."""
     with contextlib.suppress(ConnectionError):
-        asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+        number, site = sys.argv[1:]
+        asyncio.run(serve(socket.socket(fileno=int(number)), Path(site) if site else None))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,14 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
+_NO_METRIC: dict[str, Any] = dict.fromkeys(
+    (
+        *("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period"),
+        *("threshold", "statistic"),
+    )
+)
+"""What a composite alarm does not have."""
+
 
 @creates("AWS::CloudWatch::Alarm")
 def create_alarm(deployment: Deployment, resource: Resource, properties: Properties) -> None:
@@ -48,6 +56,34 @@ def create_alarm(deployment: Deployment, resource: Resource, properties: Propert
     )
     # moto accepts only percentiles.
     alarm.extended_statistic = properties.take("ExtendedStatistic")
+    resource.physical_id = name
+    resource.attributes = {"Arn": alarm.alarm_arn}
+
+
+@creates("AWS::CloudWatch::CompositeAlarm")
+def create_composite_alarm(
+    deployment: Deployment, resource: Resource, properties: Properties
+) -> None:
+    """Creates an alarm on the states of others. It suppresses no actions: none are rehearsed.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-compositealarm.html
+    """
+    properties.ignore("Tags", "ActionsSuppressor")
+    properties.ignore("ActionsSuppressorExtensionPeriod", "ActionsSuppressorWaitPeriod")
+    core = deployment.core
+    name = properties.take("AlarmName") or resource.generated_name(255)
+    alarm = cloudwatch_backends[core.account][core.region].put_metric_alarm(
+        name=name,
+        rule=str(properties.require("AlarmRule")),
+        description=properties.take("AlarmDescription"),
+        alarm_actions=properties.take("AlarmActions", []),
+        ok_actions=properties.take("OKActions", []),
+        insufficient_data_actions=properties.take("InsufficientDataActions", []),
+        actions_enabled=properties.boolean("ActionsEnabled", True),
+        **_NO_METRIC,
+        dimensions=[],
+        metric_data_queries=[],
+    )
     resource.physical_id = name
     resource.attributes = {"Arn": alarm.alarm_arn}
 

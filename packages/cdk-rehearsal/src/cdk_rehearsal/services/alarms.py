@@ -18,6 +18,7 @@ from moto.core.responses import ActionResult
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.services.alarm_rules import InvalidRule, holds
 from cdk_rehearsal.services.metric_math import InvalidExpression, Values, evaluated
 from cdk_rehearsal.services.metrics import Metrics, Series, UnknownStatistic, is_metered, statistic
 
@@ -88,9 +89,41 @@ class Alarms:
         """Brings all alarms to the state that they have at the last full minute."""
         self._metrics.refresh()
         now = self._core.scheduler.now() // _MINUTE_S * _MINUTE_S
+        composite = []
         for alarm in backend.alarms.values():
             if alarm.rule is None:
                 self._evaluate(alarm, now)
+            else:
+                composite.append(alarm)
+        for alarm in composite:
+            self._combine(alarm, backend, now, ())
+
+    def _combine(
+        self, alarm: Alarm, backend: CloudWatchBackend, now: float, above: tuple[str, ...]
+    ) -> None:
+        """Brings a composite alarm to its state now, after those that it refers to.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-combining.html
+        """
+
+        def state_of(name: str) -> str:
+            found = [
+                each for each in backend.alarms.values() if name in (each.name, each.alarm_arn)
+            ]
+            if not found:
+                raise InvalidRule(f"there is no alarm {name}")
+            (other,) = found
+            if other.name in (*above, alarm.name):
+                raise InvalidRule(f"{alarm.name} and {other.name} depend on each other")
+            if other.rule is not None:
+                self._combine(other, backend, now, (*above, alarm.name))
+            return str(other.state_value)
+
+        try:
+            state = "ALARM" if holds(str(alarm.rule), state_of) else "OK"
+            self._set(alarm, state, f"The rule {alarm.rule} leads to {state}.", now)
+        except InvalidRule as error:
+            self._set(alarm, "INSUFFICIENT_DATA", f"Not rehearsed: {error}", now)
 
     def _evaluate(self, alarm: Alarm, now: float) -> None:
         before = self._evaluated.get(alarm.alarm_arn)
