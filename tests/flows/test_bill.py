@@ -49,7 +49,7 @@ KINDS: Mapping[str, Callable[[Shop], None]] = {
 def counted_by_hand(kind: str) -> dict[str, float]:
     """Returns the units of an order according to the decision, by the name of the price."""
     page = content("docs/decisions/0073-a-bill-is-metered.md")
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
     column = [*KINDS].index(kind)
     return {name: float(numbers[column]) for name, *numbers in rows}
 

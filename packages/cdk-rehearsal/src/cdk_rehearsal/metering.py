@@ -236,6 +236,12 @@ class Metering:
         fifo = str(given.get("TopicArn", "")).endswith(".fifo")
         price = "fifo_topic_request" if fifo else "topic_request"
         self._add(price, "publishes", who, chunks(size, CHUNK))
+        filters = [
+            each.properties.get("FilterPolicyScope") == "MessageBody"
+            for each in self._of_type["AWS::SNS::Subscription"].values()
+            if each.properties.get("TopicArn") == given.get("TopicArn")
+        ]
+        self._add("topic_filtered_gb", "filters on bodies", who, size / GB * sum(filters))
 
     def _kinesis(self, who: str, operation: str, given: Mapping[str, Any], answer: Any) -> None:
         if operation not in ("PutRecord", "PutRecords"):
@@ -342,8 +348,6 @@ class Metering:
         https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/specialized-skills/serverless-skills/amazon-eventbridge-event-bus/references/cost-and-quotas.md
         """
         event, path = record.detail["event"], record.target
-        if str(event.get("source", "")).startswith("aws."):
-            return
         size, source = _size(event), record.source
         if (bus := self._of_type["AWS::EventsV2::EventBus"].get(path)) is not None:
             self._add("custom_bus_kb_in", "events published", source, chunks(size, KB))
