@@ -323,7 +323,7 @@ def test_a_topic_bills_publishes_and_http_but_no_delivery_to_queues(
     grant["Principal"]["Service"] = "sns.amazonaws.com"
     for name, protocol, endpoint in (
         ("ToQueue", "sqs", arn("Queue")),
-        ("Filtered", "sqs", arn("Queue")),
+        ("Filtered", "https", "https://example.com/other"),
         ("ToWeb", "https", "https://example.com/hook"),
     ):
         body = {"FilterPolicyScope": "MessageBody", "FilterPolicy": {"kind": ["none"]}}
