@@ -346,6 +346,39 @@ def test_a_topic_bills_publishes_and_http_but_no_delivery_to_queues(
     assert used["queue_request", "messages sent by services"] == 2
 
 
+def test_a_topic_that_a_bus_publishes_to_bills_the_same(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://aws.amazon.com/sns/pricing/"""
+    template.bus("Bus")
+    template.add("Topic", "AWS::SNS::Topic")
+    allowed = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+    statement = {**allowed, "Action": "sns:Publish", "Resource": ref("Topic")}
+    template.add(
+        "TopicPolicy",
+        "AWS::SNS::TopicPolicy",
+        Topics=[ref("Topic")],
+        PolicyDocument={"Statement": [statement]},
+    )
+    template.add(
+        "ToWeb",
+        "AWS::SNS::Subscription",
+        TopicArn=ref("Topic"),
+        Protocol="https",
+        Endpoint="https://example.com/hook",
+        FilterPolicyScope="MessageBody",
+        FilterPolicy={"source": ["none"]},
+    )
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": ref("Topic")})
+    template.function("Act", ACT)
+    shop = rehearse()
+    entry = {"Source": "shop", "DetailType": "Sold", "EventBusName": shop.physical_id("Shop/Bus")}
+    entries = [{**entry, "Detail": json.dumps({"x": "y" * 2000})}]
+    used = calls(shop, "events", ("put_events", {"Entries": entries}))
+    assert used["topic_request", "publishes"] == 1
+    assert 2000 < used["topic_filtered_gb", "filters on bodies"] * GB < 2500
+
+
 def test_a_stream_on_demand_bills_whole_kilobytes_for_each_reader(
     template: Cloud, rehearse: Rehearse
 ) -> None:
