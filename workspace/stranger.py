@@ -52,8 +52,7 @@ def bare_machine(python: str = sys.executable) -> Iterator[Machine]:
         (programs / "python3").write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
         (programs / "python3").chmod(0o755)
         kept = {name: value for name, value in os.environ.items() if is_about_downloads(name)}
-        if "CI" in os.environ:
-            kept["CI"] = os.environ["CI"]
+        kept |= {name: os.environ[name] for name in ("CI", "CHROMIUM") if name in os.environ}
         yield Machine({**kept, "HOME": str(home), "PATH": str(programs)}, home)
 
 

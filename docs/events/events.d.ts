@@ -373,7 +373,7 @@ export type OrderPlacedV2Event =
 
 /**
  * The order could not be fulfilled. Superseded: its reasons are free text.
- * @deprecated in favour of OrderRejected.v2
+ * @deprecated in favour of OrderRejected.v2; published until 2027-12-31
  */
 export interface OrderRejectedV1 {
   readonly order_id: OrderId;
@@ -599,7 +599,7 @@ export type RefundNoticedV1Event =
 
 /**
  * A staff member decided about a return. Superseded: its note can be free text.
- * @deprecated in favour of ReturnDecided.v2
+ * @deprecated in favour of ReturnDecided.v2; published until 2027-12-31
  */
 export interface ReturnDecidedV1 {
   /** Order that comes back */
@@ -631,7 +631,7 @@ export type ReturnDecidedV2Event =
 
 /**
  * The shop does not take the order back. Superseded: its reason can be free text.
- * @deprecated in favour of ReturnRefused.v2
+ * @deprecated in favour of ReturnRefused.v2; published until 2027-12-31
  */
 export interface ReturnRefusedV1 {
   /** Order that comes back */
@@ -660,7 +660,7 @@ export type ReturnRefusedV2Event =
 
 /**
  * A customer wants to return a delivered order. Superseded: its reason can be free text.
- * @deprecated in favour of ReturnRequested.v2
+ * @deprecated in favour of ReturnRequested.v2; published until 2027-12-31
  */
 export interface ReturnRequestedV1 {
   /** Order that comes back */

@@ -33,12 +33,15 @@ class Event(Struct, frozen=True, kw_only=True):
 
     A subclass names its context in `source` and its aggregate in `subject`. After a breaking
     change, the newest version has the plain name and the next `version`. It `supersedes` the
-    former class, whose name now ends in its version, as in `OrderRejectedV1`.
+    former class, whose name now ends in its version, as in `OrderRejectedV1`, and which states when
+    it `ends`.
     """
 
     source: ClassVar[str]
     version: ClassVar[int] = 1
     supersedes: ClassVar["type[Event] | None"] = None
+    ends: ClassVar[str | None] = None
+    """The last day, as in `2027-12-31`, on which a superseded version is published."""
 
     @classmethod
     def detail_type(cls) -> str:

@@ -184,6 +184,8 @@ class RejectionReason(StrEnum):
 class OrderRejectedV1(OrderEvent, frozen=True, kw_only=True):
     """The order could not be fulfilled. Superseded: its reasons are free text."""
 
+    ends: ClassVar[str | None] = "2027-12-31"
+
     customer_id: CustomerId
     reason: Annotated[
         str,

@@ -95,6 +95,8 @@ class ReturnEvent(Event, frozen=True, kw_only=True):
 class ReturnRequestedV1(ReturnEvent, frozen=True, kw_only=True):
     """A customer wants to return a delivered order. Superseded: its reason can be free text."""
 
+    ends: ClassVar[str | None] = "2027-12-31"
+
     reason: Words
 
     def upcast(self) -> "ReturnRequested":
@@ -117,6 +119,8 @@ class ReturnRequested(ReturnEvent, frozen=True, kw_only=True):
 
 class ReturnDecidedV1(ReturnEvent, frozen=True, kw_only=True):
     """A staff member decided about a return. Superseded: its note can be free text."""
+
+    ends: ClassVar[str | None] = "2027-12-31"
 
     approved: Approved
     note: Words
@@ -147,6 +151,8 @@ class OrderReturned(ReturnEvent, frozen=True, kw_only=True):
 
 class ReturnRefusedV1(ReturnEvent, frozen=True, kw_only=True):
     """The shop does not take the order back. Superseded: its reason can be free text."""
+
+    ends: ClassVar[str | None] = "2027-12-31"
 
     reason: Words
 

@@ -2,6 +2,7 @@
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -98,6 +99,26 @@ INTERNAL: Mapping[str, type[Event]] = {
 def successor_of(event: type[Event]) -> type[Event] | None:
     """Returns the next version of the class, or None."""
     return next((other for other in DEFINED.values() if other.supersedes is event), None)
+
+
+def announcements(events: Iterable[type[Event]], today: date) -> Iterator[str]:
+    """Yields what is wrong about the end of each event's publication; a message for each."""
+    for event in events:
+        name, newer = event.__name__, successor_of(event)
+        if newer is None or event not in PUBLISHED.values():
+            if event.ends:
+                yield f"{name} states `ends`, but is no older version that is published: remove it"
+        elif not event.ends:
+            yield (
+                f"{name} is published beside {newer.__name__}, but consumers outside cannot know "
+                "for how long: state the last day in `ends`"
+            )
+        elif date.fromisoformat(event.ends) < today:
+            yield (
+                f"{name} was to end on {event.ends}: remove it from the `publishes` and `also_as` "
+                f"of {', '.join(publishers_of(event))}, or announce a later day in `ends`. See "
+                "docs/decisions/0022-a-new-version-beside-the-old.md"
+            )
 
 
 def context_of(event: type[Event]) -> str:

@@ -10,8 +10,9 @@ import pytest
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import outlives
 from tests.support.aws_cli import parse
-from tests.support.desk import SHELLS, blocks, inline, lay_out, recorded, run
+from tests.support.desk import SHELLS, inline, lay_out, recorded, run
 from tests.support.documents import PAGES
+from tools.catalogue.prose import blocks
 from workspace.isolation import PROJECT
 
 TARGETS = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))

@@ -14,7 +14,8 @@ import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, Resource
 from stacks.environment import Environment
-from tests.support.desk import SHELLS, beside, blocks, inline, lay_out, run, started
+from tests.support.desk import SHELLS, beside, inline, lay_out, run, started
+from tools.catalogue.prose import blocks
 from workspace.isolation import PROJECT
 
 GUIDE = PROJECT / "docs/how-to/deploy.md"

@@ -9,9 +9,9 @@ import pytest
 
 from cdk_rehearsal import Assembly
 from tests.support.aws_cli import parse
-from tests.support.desk import blocks, lay_out, recorded
+from tests.support.desk import lay_out, recorded
 from tests.support.documents import PAGES
-from tools.catalogue.prose import failures
+from tools.catalogue.prose import blocks, failures
 from workspace.isolation import PROJECT
 
 SECTIONS = {page: document.text for page, document in failures(PROJECT).items()}

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from cdk_rehearsal import FAULTS
 from lambdas.notifications.events import Channel
 from tests.flows.shop import FOREVER, Shop
-from tests.support.desk import blocks
-from tools.catalogue.prose import failures
+from tools.catalogue.prose import blocks, failures
 from tools.redrive import cli
 from workspace.isolation import PROJECT
 

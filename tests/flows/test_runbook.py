@@ -19,9 +19,9 @@ from tests.flows.shop import (
     confirmed_order,
     order_with_requested_return,
 )
-from tests.support.desk import Shell, blocks, inline, lay_out
+from tests.support.desk import Shell, inline, lay_out
 from tests.support.documents import PAGES
-from tools.catalogue.prose import failures
+from tools.catalogue.prose import blocks, failures
 from workspace.isolation import PROJECT
 
 RUNBOOK = PAGES["docs/runbook.md"]

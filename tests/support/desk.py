@@ -13,28 +13,15 @@ from pathlib import Path
 
 from cdk_rehearsal import Rehearsal
 from tests.support.aws_server import CLIENT
+from tools.catalogue.prose import BLOCK
 from workspace.isolation import PROJECT
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
-_BLOCK = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
-    re.MULTILINE | re.DOTALL,
-)
-_LANGUAGES = {"", "sh", "bash", "zsh", "shell", "console"}
-
-
-def blocks(text: str) -> list[str]:
-    """The shell blocks of a document, without the indentation of a list."""
-    return [
-        "\n".join(line.removeprefix(block["indent"]) for line in block["text"].splitlines())
-        for block in _BLOCK.finditer(text)
-        if block["language"] in _LANGUAGES
-    ]
 
 
 def inline(text: str) -> list[str]:
     """The inline code of a document: texts in backticks on one line."""
-    return re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
+    return re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
 
 
 # Stand-ins for programs. They use no network and do not change the project.

@@ -19,6 +19,8 @@ STAGE = "prod"
 """The stage whose limits and retention periods the catalogue shows."""
 
 ROOT = ".build/catalogue"
+MATRIX = ".build/faults.html"
+"""The page that `make faults` writes."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -31,10 +33,13 @@ def main(words: Sequence[str] | None = None) -> None:
         help="the address of the project's files, with a final slash; by default, this folder",
     )
     options = parser.parse_args(words)
+    # The matrix is a page of this machine, so only a site that is read here links to it.
+    local = options.source.startswith("file:") and (PROJECT / MATRIX).is_file()
+    faults = (PROJECT / MATRIX).as_uri() if local else ""
     print(f"Synthesizing stage {STAGE}")
     try:
         system = read(Assembly(host_assembly(STAGE)), stage=STAGE)
-        files = render(system, source=options.source)
+        files = render(system, source=options.source, faults=faults)
     except (LayoutError, PackagingError, SynthesisError) as error:
         sys.exit(f"error: {error}")
     dead = [*dead_links(files, project=PROJECT, source=options.source)]

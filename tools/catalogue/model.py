@@ -72,6 +72,8 @@ class QueuePage:
     consumer: str | None
     parking: str | None
     alarms: tuple[AlarmSummary, ...]
+    redrive: str
+    """The commands that redrive its messages; empty if it takes more than commands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +151,8 @@ class EventPage:
     """Whether a later version replaced it, and nothing publishes it any more."""
     successor: str | None
     """The next version, if one exists."""
+    ends: str | None
+    """The last day on which an older version is published."""
     outside: bool
     """Whether it is for systems outside this project."""
     publishers: tuple[str, ...]

@@ -7,7 +7,23 @@ from pathlib import Path
 
 from tools.catalogue.model import Document
 
+BLOCK = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+"""A block of code in a document."""
+_RUNBOOK = "docs/runbook.md"
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
+_SHELLS = {"", "sh", "bash", "zsh", "shell", "console"}
+
+
+def blocks(text: str) -> list[str]:
+    """Returns the shell blocks of a document, without the indentation of a list."""
+    return [
+        "\n".join(line.removeprefix(block["indent"]) for line in block["text"].splitlines())
+        for block in BLOCK.finditer(text)
+        if block["language"] in _SHELLS
+    ]
 
 
 def anchor(heading: str) -> str:
@@ -45,14 +61,31 @@ def of_contexts(project: Path, contexts: Sequence[str]) -> Mapping[str, Document
 
 def failures(project: Path) -> Mapping[str, Document]:
     """Returns the runbook's pages by their anchors, in its order."""
-    file = "docs/runbook.md"
-    text = (project / file).read_text(encoding="utf-8")
+    text = (project / _RUNBOOK).read_text(encoding="utf-8")
     _, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     found = {}
     for section in sections:
         title, _, rest = section.partition("\n")
-        found[anchor(title)] = Document(slug=anchor(title), title=title, text=rest, file=file)
+        found[anchor(title)] = Document(slug=anchor(title), title=title, text=rest, file=_RUNBOOK)
     return found
+
+
+def redrive(project: Path, queue: str, page: Document) -> str:
+    """Returns the runbook's commands that redrive a dead-letter queue, ready to be pasted.
+
+    `page` is the page that the queue's alarm names. The result is empty if the page redrives
+    nothing with a single command.
+    """
+    context, consumer = queue.split("/")[:2]
+    for block in blocks(page.text):
+        if block.startswith("make redrive"):
+            return block.replace("checkout RunCheckout", f"{context.lower()} {consumer}")
+        if "start-message-move-task" in block:
+            start, _, _ = (project / _RUNBOOK).read_text(encoding="utf-8").partition("\n## ")
+            named = f"CONTEXT={context.lower()} CONSUMER={consumer}"
+            commands = "\n".join([*blocks(start), block])
+            return commands.replace("CONTEXT=checkout CONSUMER=RunCheckout", named)
+    return ""
 
 
 def decisions(project: Path) -> tuple[Document, ...]:

@@ -33,7 +33,7 @@ from tools.catalogue.model import (
     Version,
     WorkflowPage,
 )
-from tools.catalogue.prose import decisions, failures, occasions, of_contexts, purpose
+from tools.catalogue.prose import decisions, failures, occasions, of_contexts, purpose, redrive
 from tools.catalogue.references import grants, path_of
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.frozen import contract_of
@@ -82,6 +82,7 @@ class _Reader:
         }
         self._contexts = sorted({_context(resource) for resource in assembly.resources})
         self._prose = of_contexts(PROJECT, self._contexts)
+        self._failures = failures(PROJECT)
         self._everything: dict[str, DeliveryPath] = {}
 
     def system(self, stage: str) -> System:
@@ -104,7 +105,7 @@ class _Reader:
             ),
             alarms=tuple(self._alarms),
             prose=self._prose,
-            failures=failures(PROJECT),
+            failures=self._failures,
             decisions=decisions(PROJECT),
             everything=tuple(way for _, way in sorted(self._everything.items())),
         )
@@ -198,7 +199,9 @@ class _Reader:
     def _queue(self, queue: Resource) -> QueuePage:
         readers = [edge for edge in self._edges if edge.source == queue.path]
         parks = tuple(edge for edge in self._edges if edge.parking == queue.path)
-        redrive = queue.properties.get("RedrivePolicy", {})
+        policy = queue.properties.get("RedrivePolicy", {})
+        alarms = self._watching(queue.path)
+        pages = [self._failures[alarm.failure] for alarm in alarms if parks]
         return QueuePage(
             path=queue.path,
             context=_context(queue),
@@ -207,8 +210,9 @@ class _Reader:
             sources=tuple(edge for edge in self._edges if edge.target == queue.path),
             parks=parks,
             consumer=readers[0].target if readers else None,
-            parking=self._path(queue, redrive.get("deadLetterTargetArn")),
-            alarms=self._watching(queue.path),
+            parking=self._path(queue, policy.get("deadLetterTargetArn")),
+            alarms=alarms,
+            redrive=next(filter(None, (redrive(PROJECT, queue.path, page) for page in pages)), ""),
         )
 
     def _workflow(self, machine: Resource) -> WorkflowPage:
@@ -258,6 +262,7 @@ class _Reader:
             retired=name in RETIRED,
             outside=event in OUTSIDE,
             successor=successor.detail_type() if (successor := successor_of(event)) else None,
+            ends=event.ends,
             publishers=tuple(
                 function.path for function in self._functions.values() if name in function.publishes
             ),

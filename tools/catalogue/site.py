@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from tools.catalogue.model import (
 
 _HERE = Path(__file__).parent
 
+_WORDS = re.compile(r"(?<=/)|(?<=[a-z0-9])(?=[A-Z])")
+
 SECTIONS = ("events", "contexts", "functions", "queues", "workflows", "failures", "decisions")
 
 
@@ -42,12 +44,13 @@ class IndexEntry:
     """Relative to the catalogue's root."""
 
 
-def render(system: System, *, source: str) -> Files:
+def render(system: System, *, source: str, faults: str = "") -> Files:
     """Returns the files of the site by their paths; the same system gives the same files.
 
-    `source` is the address of the project's files, with a final slash.
+    `source` is the address of the project's files, with a final slash, and `faults` that of the
+    fault matrix, if there is one.
     """
-    return dict(sorted(_Site(system, source).files()))
+    return dict(sorted(_Site(system, source, faults).files()))
 
 
 def event_map(system: System) -> str:
@@ -56,7 +59,7 @@ def event_map(system: System) -> str:
 
 
 class _Site:
-    def __init__(self, system: System, source: str) -> None:
+    def __init__(self, system: System, source: str, faults: str = "") -> None:
         self._system = system
         self._source = source
         self._templates = Environment(
@@ -67,11 +70,14 @@ class _Site:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        self._templates.filters["breakable"] = breakable
         self._templates.globals |= {
             "system": system,
             "sections": SECTIONS,
+            "faults": faults,
             "entry": self._entries.get,
             "grouped": grouped,
+            "named": named,
             "timed": timed,
             "within": _within,
             **{
@@ -296,6 +302,28 @@ def grouped(alarms: list[AlarmSummary]) -> list[tuple[AlarmSummary, list[AlarmSu
         for _, group in groupby(ordered, key=lambda alarm: alarm.condition)
         if (members := [*group])
     ]
+
+
+def named(alarms: list[AlarmSummary]) -> list[str]:
+    """Returns the names of alarms; of several with one ending, only what they share, after `…`."""
+    paths: dict[str, list[str]] = {}
+    for alarm in alarms:
+        paths.setdefault(alarm.path.rpartition("/")[2], []).append(alarm.path)
+    return [_shared(found) for _, found in sorted(paths.items())]
+
+
+def _shared(paths: list[str]) -> str:
+    """Returns the parts with which all paths end."""
+    first, *others = (path.split("/")[::-1] for path in paths)
+    if not others:
+        return paths[0]
+    parts = takewhile(lambda column: len({*column}) == 1, zip(first, *others, strict=False))
+    return "/".join(["…", *[part for part, *_ in parts][::-1]])
+
+
+def breakable(name: str) -> Markup:
+    """Returns a name that a narrow window breaks between its words."""
+    return Markup("<wbr>").join(_WORDS.split(name))
 
 
 def timed(text: str) -> str:

@@ -290,7 +290,9 @@ def _message(event: type[Event]) -> dict[str, Any]:
         },
         "examples": [{"name": name, "payload": {"detail": envelope_example(event)}}],
     }
-    return {**message, "x-superseded-by": newer.detail_type()} if newer else message
+    if newer is None:
+        return message
+    return {**message, "x-superseded-by": newer.detail_type(), "x-published-until": event.ends}
 
 
 def _bus_fields(event: type[Event]) -> dict[str, Schema]:
@@ -311,6 +313,8 @@ def _schemas(events: Iterable[type[Event]]) -> dict[str, Schema]:
         parts = {**envelope.pop("$defs"), event.detail_type(): envelope}
         for foreign in ("$schema", "$id"):
             del envelope[foreign]
+        if successor_of(event):
+            envelope["deprecated"] = True
         for name, part in parts.items():
             if found.setdefault(name, schema := referring(part)) != schema:
                 raise Undocumented(f"two classes that differ are called {name}: rename one of them")

@@ -117,7 +117,8 @@ class _Writer:
         name = _type_name(event)
         newer = successor_of(event)
         if newer:
-            said = f"{schema['description']}\n@deprecated in favour of {newer.detail_type()}"
+            until = f"; published until {event.ends}" if event.ends else ""
+            said = f"{schema['description']}\n@deprecated in favour of {newer.detail_type()}{until}"
             schema = {**schema, "description": said}
         return "\n".join(
             [

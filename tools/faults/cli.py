@@ -24,8 +24,10 @@ from tools.faults.case import CaseResult
 from tools.faults.exploration import attempt, in_fork
 from tools.faults.kinds import KINDS
 from tools.faults.matrix import BaselineError, Plan, baselines, open_shop, plan, run_cases
+from tools.faults.page import catalogue_addresses, page
 from tools.faults.safeguards import SAFEGUARDS
 from tools.faults.shop import RehearsedShop
+from workspace.isolation import PROJECT
 
 VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: something was lost or doubled; nothing could run; Ctrl-C."""
@@ -37,6 +39,8 @@ class UnknownName(Exception):
 
 PAGE = ".build/faults.html"
 """The page with the whole matrix."""
+CATALOGUE = PROJECT / ".build/catalogue"
+"""The site to which the page links, if it exists."""
 STEPS = 10_000
 """Random steps after the whole matrix."""
 _BATCH = 500
@@ -246,7 +250,7 @@ def _show(
     report.show(console, results, unreached)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(report.page(results), encoding="utf-8")
+        file.write_text(page(results, catalogue_addresses(file, CATALOGUE)), encoding="utf-8")
         console.print(f"The matrix is in {file}", highlight=False, soft_wrap=True)
     if unreached or any(result.verdict in report.BAD for result in results):
         raise typer.Exit(VIOLATED)

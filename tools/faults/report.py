@@ -1,10 +1,8 @@
-"""The matrix for people: in the terminal and as an HTML page."""
+"""The matrix in the terminal."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from jinja2 import Environment
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -16,8 +14,6 @@ from tools.faults.actions import SequenceResult
 from tools.faults.case import CaseResult, Verdict
 from tools.faults.kinds import KINDS
 
-_PAGE = Path(__file__).with_name("matrix.html")
-
 BAD = frozenset({Verdict.VIOLATED, Verdict.INACTIVE})
 
 MARKS = {
@@ -28,17 +24,18 @@ MARKS = {
     Verdict.DETECTED: ("!", "blue"),
     Verdict.IMPOSSIBLE: ("·", "dim"),
 }
-_GROUPS: tuple[tuple[str, Callable[[FaultSite], bool]], ...] = (
+GROUPS: tuple[tuple[str, Callable[[FaultSite], bool]], ...] = (
     ("Edges", lambda site: not site.synchronous),
     ("Requests and steps", lambda site: site.synchronous and site.kind != "call"),
     ("Calls of AWS APIs", lambda site: site.kind == "call"),
 )
+"""Titles of groups, and the sites that belong to each."""
 
 
 def show(console: Console, results: Sequence[CaseResult], unreached: Sequence[FaultSite]) -> None:
     """Prints the matrix, the meaning of its numbers and marks, and the totals."""
     run = {result.site for result in results if result.verdict is not Verdict.IMPOSSIBLE}
-    for title, belongs in _GROUPS:
+    for title, belongs in GROUPS:
         if part := [each for each in results if each.site in run and belongs(each.site)]:
             console.print(Text(title, "italic"))
             table = _table(part)
@@ -86,14 +83,15 @@ def _rows(results: Sequence[CaseResult]) -> Mapping[FaultSite, Mapping[int, Text
     possible = {r.fault for r in results if r.verdict is not Verdict.IMPOSSIBLE}
     numbers = {name: number for number, name in enumerate(KINDS, 1) if name in possible}
     rows: dict[FaultSite, dict[int, Text]] = {}
-    for result in sorted(results, key=_order):
+    for result in sorted(results, key=in_order):
         row = rows.setdefault(result.site, {})
         if result.fault in numbers:
             row[numbers[result.fault]] = Text(*MARKS[result.verdict])
     return {site: dict(sorted(row.items())) for site, row in rows.items()}
 
 
-def _order(result: CaseResult) -> tuple[bool, FaultSite]:
+def in_order(result: CaseResult) -> tuple[bool, FaultSite]:
+    """Sorts results: what is pushed before what is polled, then by site."""
     return result.site.polled, result.site
 
 
@@ -150,17 +148,3 @@ def show_figures(console: Console, result: SequenceResult) -> None:
 
 def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counter.most_common()) or "none"
-
-
-def page(results: Sequence[CaseResult]) -> str:
-    """Returns the matrix as one self-contained HTML page."""
-    ordered = sorted(results, key=_order)
-    cells = {(result.site, result.fault): result for result in results}
-    sections = []
-    for title, belongs in _GROUPS:
-        sites = [site for site in dict.fromkeys(each.site for each in ordered) if belongs(site)]
-        kinds = [k for k in KINDS.values() if any((site, k.name) in cells for site in sites)]
-        sections.append((title, sites, kinds))
-    template = Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
-    counts = Counter(result.verdict for result in results)
-    return template.render(counts=counts, sections=sections, cells=cells, marks=MARKS)

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from cdk_rehearsal import FaultSite
 from stacks.constructs.packaging import node
 from tools.catalogue.files import Files, write
 from tools.catalogue.model import System
 from tools.catalogue.site import SECTIONS
+from tools.faults.case import CaseResult, Verdict
+from tools.faults.kinds import KINDS
+from tools.faults.page import page
 from workspace.isolation import PROJECT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -61,7 +65,7 @@ def visit(executable: str, files: Files, site: Path) -> dict[str, Any]:
 
 
 def narrow(files: Files) -> list[str]:
-    """The first page, and the list and the longest page of each section."""
+    """The first page, the fault matrix, and the list and the longest page of each section."""
     longest = [
         max(
             (path for path in files if path.startswith(f"{section}/")),
@@ -69,14 +73,22 @@ def narrow(files: Files) -> list[str]:
         )
         for section in SECTIONS
     ]
-    return ["index.html", *(f"{section}/index.html" for section in SECTIONS), *longest]
+    return [
+        "index.html",
+        "faults.html",
+        *(f"{section}/index.html" for section in SECTIONS),
+        *longest,
+    ]
 
 
 # One test, so that the browser starts once even if several processes share the tests.
 def test_the_pages_work_in_a_browser(
     files: Files, system: System, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    seen = visit(required_browser(), files, tmp_path)
+    site = FaultSite("queue", "Checkout/RunCheckout/Queue", "Checkout/RunCheckout/Function")
+    results = [CaseResult(name, site, "bought", 1, Verdict.HELD) for name in KINDS]
+    matrix = {"faults.html": page(results, lambda path: None)}
+    seen = visit(required_browser(), {**files, **matrix}, tmp_path)
     with subtests.test("pages load without network access and without errors"):
         assert seen["errors"] == []
         assert seen["requests"] == []

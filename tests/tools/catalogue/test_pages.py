@@ -1,5 +1,6 @@
 """Parts of pages: tables of fields, prose, diagrams and grants."""
 
+import re
 from typing import Any
 
 from tools.catalogue import workflows
@@ -9,7 +10,8 @@ from tools.catalogue.fields import changes, fields
 from tools.catalogue.graphviz import graphs_of
 from tools.catalogue.markdown import html
 from tools.catalogue.model import System, WorkflowPage
-from tools.catalogue.site import timed
+from tools.catalogue.prose import redrive
+from tools.catalogue.site import breakable, named, timed
 from workspace.isolation import PROJECT
 
 ADDRESS = {
@@ -155,3 +157,44 @@ def test_the_description_of_an_event_comes_from_its_contexts_page(
 ) -> None:
     page = (PROJECT / system.prose["orders"].file).read_text(encoding="utf-8")
     assert f"| `OrderExpired` | {system.events['OrderExpired.v1'].when} |" in page
+
+
+def test_a_dead_letter_queue_shows_the_commands_that_redrive_it(system: System) -> None:
+    shown = {path: queue.redrive for path, queue in system.queues.items()}
+    for path, commands in shown.items():
+        context, consumer = path.split("/")[:2]
+        if path.endswith("/Undelivered"):
+            assert commands == f'make redrive STAGE=prod ARGS="{context.lower()} {consumer}"'
+        elif path.endswith("/DeadLetters") and consumer != "AggregateSales":
+            assert f"\nCONTEXT={context.lower()} CONSUMER={consumer}\n" in commands
+            assert commands.startswith("STAGE=prod\n")
+            assert "aws sqs start-message-move-task" in commands
+            assert "RunCheckout" not in commands or consumer == "RunCheckout"
+        else:
+            assert commands == "", path
+    assert len([*filter(None, shown.values())]) > 30
+
+
+def test_a_page_of_the_runbook_without_a_redrive_gives_no_commands(system: System) -> None:
+    page = system.failures["the-relay-lags"]
+    assert redrive(PROJECT, "Checkout/RunCheckout/DeadLetters", page) == ""
+
+
+def test_the_failures_name_their_alarms_as_the_runbook_does(system: System) -> None:
+    for slug, page in system.failures.items():
+        said = page.text.strip().partition("\n")[0]
+        endings = {path.rpartition("/")[2] for path in re.findall(r"`([^`]+)`", said)}
+        shown = {name.rpartition("/")[2] for name in named(system.alarms_for(slug))}
+        # A stage has no rules on one kind of bus, and no subscribers on the other.
+        assert shown == (endings if shown else set()), slug
+
+
+def test_alarms_with_one_ending_share_a_name(system: System) -> None:
+    names = named(system.alarms_for("a-subscriber-cannot-deliver"))
+    assert "…/Subscriber/EventsDropped" in names
+    assert named(system.alarms_for("the-api-is-slow")) == ["Backbone/Api/Slow"]
+
+
+def test_names_break_between_words() -> None:
+    assert breakable("Orders/RunCheckout") == "Orders/<wbr>Run<wbr>Checkout"
+    assert breakable("<A>/b") == "&lt;A&gt;/<wbr>b"

@@ -47,6 +47,13 @@ def test_the_same_system_gives_the_same_pages(system: System, files: Files) -> N
     assert render(system, source=SOURCE) == files
 
 
+def test_pages_link_to_the_fault_matrix_if_there_is_one(system: System, files: Files) -> None:
+    link = '<a href="file:///faults.html">fault matrix</a>'
+    linking = render(system, source=SOURCE, faults="file:///faults.html")
+    assert all(link in page for path, page in linking.items() if path.endswith(".html"))
+    assert not any("fault matrix</a>" in page for page in files.values())
+
+
 def test_pages_load_nothing_from_other_sites(files: Files) -> None:
     for path, text in files.items():
         loaded = re.findall(r"<(?:link|script|img)[^>]*>", text)

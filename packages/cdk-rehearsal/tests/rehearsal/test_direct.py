@@ -117,6 +117,9 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     with Rehearsal(cloud.write(), latency=NONE) as rehearsal:
         rehearsal.client("sesv2").create_email_identity(EmailIdentity="shop@example.com")
         rehearsal.client("scheduler").create_schedule_group(Name="group")
+        rehearsal.client("logs").create_log_group(logGroupName="group")
+        for way in ("long", "near"):
+            rehearsal.client("logs").create_log_stream(logGroupName="group", logStreamName=way)
         ways = Ways(rehearsal)
         table = rehearsal.client("dynamodb")
         for way in ("long", "near"):
@@ -139,6 +142,11 @@ SCHEDULE = {
     "ScheduleExpression": "at(2026-02-01T00:00:00)",
     "FlexibleTimeWindow": {"Mode": "OFF"},
     "Target": {"Arn": "arn:aws:sqs:eu-central-1:123456789012:queue", "RoleArn": "<WakerArn>"},
+}
+LOGGED = {
+    "logGroupName": "group",
+    "logStreamName": "<way>",
+    "logEvents": [{"timestamp": 1_767_225_600_000, "message": "Ü"}],
 }
 ENTRY = {"EventBusName": "<Bus>", "Source": "s", "DetailType": "d", "Detail": '{"a": 1}'}
 
@@ -208,6 +216,7 @@ GOOD: list[tuple[str, str, Parameters]] = [
         "PutRecords",
         {"StreamARN": "<StreamArn>", "Records": [{"PartitionKey": "p", "Data": b"{}"}] * 2},
     ),
+    ("logs", "PutLogEvents", LOGGED),
     ("scheduler", "CreateSchedule", SCHEDULE),
     ("secretsmanager", "GetSecretValue", {"SecretId": "<Secret>"}),
     ("sesv2", "SendEmail", EMAIL),
@@ -255,6 +264,8 @@ WRONG: list[tuple[str, str, Parameters]] = [
     ("events", "PutEvents", {"Entries": []}),
     ("kinesis", "PutRecords", {"StreamName": "none", "Records": [{"PartitionKey": "p"}]}),
     ("kinesis", "PutRecord", {"StreamName": "none", "PartitionKey": "p", "Data": b""}),
+    ("logs", "PutLogEvents", {**LOGGED, "logStreamName": "none"}),
+    ("logs", "PutLogEvents", {**LOGGED, "logEvents": []}),
     ("scheduler", "CreateSchedule", {**SCHEDULE, "GroupName": "none"}),
     ("scheduler", "CreateSchedule", {**SCHEDULE, "Name": ""}),
     ("secretsmanager", "GetSecretValue", {"SecretId": "none"}),

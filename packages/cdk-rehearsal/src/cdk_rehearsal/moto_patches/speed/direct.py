@@ -25,6 +25,7 @@ from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.responses import EventsHandler
 from moto.kinesis.responses import KinesisResponse
+from moto.logs.responses import LogsResponse
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sesv2.responses import SESV2Response
@@ -67,6 +68,7 @@ SERVICES: Mapping[str, _Service] = {
     ),
     "events": _service(EventsHandler, "PutEvents"),
     "kinesis": _service(KinesisResponse, "PutRecord", "PutRecords"),
+    "logs": _service(LogsResponse, "PutLogEvents"),
     "scheduler": _service(EventBridgeSchedulerResponse, "CreateSchedule", path="/schedules/{Name}"),
     "secretsmanager": _service(SecretsManagerResponse, "GetSecretValue"),
     "sesv2": _service(SESV2Response, "SendEmail"),
