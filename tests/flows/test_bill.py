@@ -12,6 +12,7 @@ from tests.support.documents import content
 
 SKU = "BILLED"
 ANALYTICS = "Analytics/"
+RELAY = "/Relay"
 
 
 def approved(shop: Shop) -> None:
@@ -49,7 +50,7 @@ KINDS: Mapping[str, Callable[[Shop], None]] = {
 def counted_by_hand(kind: str) -> dict[str, float]:
     """Returns the units of an order according to the decision, by the name of the price."""
     page = content("docs/decisions/0073-a-bill-is-metered.md")
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
     column = [*KINDS].index(kind)
     return {name: float(numbers[column]) for name, *numbers in rows}
 
@@ -66,13 +67,17 @@ def metered(shop: Shop, happens: Callable[[Shop], None]) -> dict[Use, float]:
 def test_an_order_uses_what_the_decision_counts_by_hand(shop: Shop, kind: str) -> None:
     uses = metered(shop, KINDS[kind])
     found: Counter[str] = Counter()
+    relayed = 0.0
     for use, units in uses.items():
         name = "event" if use.price == "custom_bus_kb_in" else use.price
-        if not use.who.startswith(ANALYTICS):
+        if use.price == "function_request" and use.who.endswith(RELAY):
+            relayed += units
+        elif not use.who.startswith(ANALYTICS):
             found[name] += units  # type: ignore[assignment]
     counted = counted_by_hand(kind)
     assert len(counted) > 5
     assert {name: found[name] for name in counted} == counted
+    assert 1 <= relayed <= counted["event"]
 
 
 @pytest.mark.parametrize("kind", [*KINDS])

@@ -74,9 +74,8 @@ class MeteredTables:
             sizes = [None if each is None else item_bytes(each) for each in (write.before, after)]
             units = write_units(*sizes, transactional=transactional)
             self._add("write_unit", kind, who, units)
-            if not write.checks:
-                self._add("write_unit", "index writes", who, write.index_units(after))
-                self._store(who, write, after)
+            self._add("write_unit", "index writes", who, write.index_units(after))
+            self._store(who, write, after)
         return answer
 
     def finish(self) -> None:
@@ -167,7 +166,6 @@ class _Write:
     ) -> None:
         self._table = backend.get_table(table)
         self._named = named
-        self.checks = given is _CHECK
         self.key: _Key = (self._table.name, *(str(named[name]) for name in _keys(self._table)))
         self.expiry = str((self._table.ttl or {}).get("AttributeName", ""))
         self.before = self.look()
@@ -202,15 +200,10 @@ class _Write:
             yield keys, {n: v for n, v in item.items() if kind == "ALL" or n in kept}
 
 
-_CHECK: Attributes = {}
-"""Given of a write that only checks a condition."""
-
-
 def _transaction(given: Mapping[str, Any]) -> Iterator[tuple[str, Attributes, Attributes | None]]:
     for each in given["TransactItems"]:
-        ((kind, write),) = each.items()
-        put = write.get("Item")
-        yield write["TableName"], put or write["Key"], _CHECK if kind == "ConditionCheck" else put
+        ((_, write),) = each.items()
+        yield write["TableName"], write.get("Item") or write["Key"], write.get("Item")
 
 
 def _batch(given: Mapping[str, Any]) -> Iterator[tuple[str, Attributes, Attributes | None]]:

@@ -233,9 +233,23 @@ class Metering:
             return
         entries = given.get("PublishBatchRequestEntries", [given])
         size = sum(len(str(each.get("Message", "")).encode()) for each in entries)
-        fifo = str(given.get("TopicArn", "")).endswith(".fifo")
+        self._publish(self._core.path_of(str(given.get("TopicArn"))), who, size)
+
+    def _publish(self, path: str, who: str, size: int) -> None:
+        """Counts a message that a topic takes, and filters on its body.
+
+        https://aws.amazon.com/sns/pricing/
+        """
+        topic = self._of_type["AWS::SNS::Topic"].get(path)
+        fifo = topic is not None and topic.properties.get("FifoTopic")
         price = "fifo_topic_request" if fifo else "topic_request"
         self._add(price, "publishes", who, chunks(size, CHUNK))
+        filters = [
+            each.properties.get("FilterPolicyScope") == "MessageBody"
+            for each in self._of_type["AWS::SNS::Subscription"].values()
+            if self._core.path_of(str(each.properties.get("TopicArn"))) == path
+        ]
+        self._add("topic_filtered_gb", "filters on bodies", path, size / GB * sum(filters))
 
     def _kinesis(self, who: str, operation: str, given: Mapping[str, Any], answer: Any) -> None:
         if operation not in ("PutRecord", "PutRecords"):
@@ -342,8 +356,6 @@ class Metering:
         https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/specialized-skills/serverless-skills/amazon-eventbridge-event-bus/references/cost-and-quotas.md
         """
         event, path = record.detail["event"], record.target
-        if str(event.get("source", "")).startswith("aws."):
-            return
         size, source = _size(event), record.source
         if (bus := self._of_type["AWS::EventsV2::EventBus"].get(path)) is not None:
             self._add("custom_bus_kb_in", "events published", source, chunks(size, KB))
@@ -385,8 +397,7 @@ class Metering:
             price = "topic_http_delivery" if target.startswith("http") else "topic_message_outside"
             self._add(price, "deliveries", source, 1)
         if target in self._of_type["AWS::SNS::Topic"] and "event" in detail:
-            size = _size(detail["event"])
-            self._add("topic_request", "publishes", source, chunks(size, CHUNK))
+            self._publish(target, source, _size(detail["event"]))
 
     def _execution(self, record: Record) -> None:
         """Counts an execution, or each step of a Standard one.

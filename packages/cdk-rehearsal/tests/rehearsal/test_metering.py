@@ -167,6 +167,31 @@ class TestTables:
         recovery = (size + ITEM) / GB * 10 * DAY_S / MONTH_S
         assert used["recovery_gb_month", "until items expire"] == pytest.approx(recovery)
 
+    def test_an_item_that_is_written_again_is_stored_until_then_or_until_it_has_expired(
+        self, shop: Rehearsal
+    ) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
+        table = shop.physical_id("Shop/Table")
+
+        def put(key: str, days: int) -> None:
+            ends = {"N": str(round(shop.clock.now()) + days * DAY_S)}
+            made = {"TableName": table, "Item": {"pk": {"S": key}, "ends": ends}}
+            call = {"service": "dynamodb", "do": "put_item", "with": made}
+            shop.invoke("Shop/Act", {"calls": [call]})
+
+        def put_twice() -> None:
+            put("soon", 10)
+            put("late", 10)
+            shop.run_for(4 * DAY_S)
+            put("soon", 0)
+            shop.run_for(26 * DAY_S)
+            put("late", 0)
+
+        used = metered(shop, put_twice)
+        days = used["table_gb_month", "until items expire"] * GB * MONTH_S / DAY_S
+        size = 2 + 4 + 4 + 6 + ITEM
+        assert days == pytest.approx(size * (4 + 10), rel=0.02)
+
     def test_an_item_that_stays_counts_for_a_year(self, shop: Rehearsal) -> None:
         used = write(shop, ("put_item", {"Item": item()}), ("put_item", {"Item": item("b")}))
         stored = 2 * (3 + ITEM) / GB * YEAR_S / MONTH_S
@@ -298,14 +323,17 @@ def test_a_topic_bills_publishes_and_http_but_no_delivery_to_queues(
     grant["Principal"]["Service"] = "sns.amazonaws.com"
     for name, protocol, endpoint in (
         ("ToQueue", "sqs", arn("Queue")),
+        ("Filtered", "https", "https://example.com/other"),
         ("ToWeb", "https", "https://example.com/hook"),
     ):
+        body = {"FilterPolicyScope": "MessageBody", "FilterPolicy": {"kind": ["none"]}}
         template.add(
             name,
             "AWS::SNS::Subscription",
             TopicArn=ref("Topic"),
             Protocol=protocol,
             Endpoint=endpoint,
+            **(body if name == "Filtered" else {}),
         )
     template.function("Act", ACT)
     shop = rehearse()
@@ -313,8 +341,42 @@ def test_a_topic_bills_publishes_and_http_but_no_delivery_to_queues(
     used = calls(shop, "sns", ("publish", {"TopicArn": topic, "Message": "x" * 65_400}))
     assert used["topic_request", "publishes"] == 1
     assert used["topic_http_delivery", "deliveries"] == 1
+    assert used["topic_filtered_gb", "filters on bodies"] * GB == pytest.approx(65_400)
     # In its envelope, it is larger than 64 KB.
     assert used["queue_request", "messages sent by services"] == 2
+
+
+def test_a_topic_that_a_bus_publishes_to_bills_the_same(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://aws.amazon.com/sns/pricing/"""
+    template.bus("Bus")
+    template.add("Topic", "AWS::SNS::Topic")
+    allowed = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+    statement = {**allowed, "Action": "sns:Publish", "Resource": ref("Topic")}
+    template.add(
+        "TopicPolicy",
+        "AWS::SNS::TopicPolicy",
+        Topics=[ref("Topic")],
+        PolicyDocument={"Statement": [statement]},
+    )
+    template.add(
+        "ToWeb",
+        "AWS::SNS::Subscription",
+        TopicArn=ref("Topic"),
+        Protocol="https",
+        Endpoint="https://example.com/hook",
+        FilterPolicyScope="MessageBody",
+        FilterPolicy={"source": ["none"]},
+    )
+    template.rule("Rule", {"source": ["shop"]}, {"Arn": ref("Topic")})
+    template.function("Act", ACT)
+    shop = rehearse()
+    entry = {"Source": "shop", "DetailType": "Sold", "EventBusName": shop.physical_id("Shop/Bus")}
+    entries = [{**entry, "Detail": json.dumps({"x": "y" * 2000})}]
+    used = calls(shop, "events", ("put_events", {"Entries": entries}))
+    assert used["topic_request", "publishes"] == 1
+    assert 2000 < used["topic_filtered_gb", "filters on bodies"] * GB < 2500
 
 
 def test_a_stream_on_demand_bills_whole_kilobytes_for_each_reader(
@@ -381,6 +443,8 @@ class TestWorkflows:
         used = self.run(self.shop(template, rehearse, "STANDARD"))
         assert used["transition", "states"] == 2
         assert used["transition", "retries"] == 2
+        # AWS publishes each change of status on the default bus, for nothing.
+        assert not used["event", "events published"]
         assert not used["express_request", "executions"]
 
     def test_an_express_execution_is_a_request_and_its_duration(
