@@ -412,6 +412,18 @@ def test_a_service_that_refuses_a_call_is_an_error(
     assert shop.meter.of("request")[-1].detail["status"] in (400, 403)
 
 
+def test_a_role_that_the_api_may_not_assume_is_an_error(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html"""
+    calls_queue(template)
+    (trust,) = template.resources["Sends"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    trust["Principal"] = {"Service": "lambda.amazonaws.com"}
+    shop = rehearse()
+    assert answer(shop.connect(), "hello")["message"] == "Internal server error"
+    assert not shop.messages("Shop/Queue")
+
+
 def test_stage_variables_are_in_the_event(template: Cloud, rehearse: Rehearse) -> None:
     api(template)
     template.resources["Stage"]["Properties"]["StageVariables"] = {"mood": "good"}
