@@ -77,9 +77,9 @@ class Deployment:
         self.web = Web(core, self.outside)
         self.connections = Connections(core)
         self.stages: set[str] = set()
+        """The REST APIs that have a stage."""
         self.provider_roles: dict[str, str] = {}
         """The roles of the functions of custom resources that the rehearsal does itself, by ARN."""
-        """The REST APIs that have a stage."""
         self.resources: list[Resource] = []
         self.metrics = Metrics(core, self.resources, self.lambdas, self.queues, self.outboxes)
         self.alarms = Alarms(core, self.metrics)

@@ -357,6 +357,8 @@ class Loader:
             arn = f"arn:aws:{service}:{self._region}:{self._account}:{resource.physical_id}"
             self._deployment.core.name(resource.path, arn)
             return arn
+        if self._is_idle(resource):
+            return self._stand_ins.invented(f"{resource.path}.{attribute}")
         raise UnsupportedTemplateError(f"{where}: unknown attribute {attribute} in Fn::GetAtt")
 
     def _export(self, name: str) -> Any:

@@ -162,7 +162,7 @@ def _integrations() -> Iterator[str]:
         "function: destinations": {"events", "lambda", "sns", "sqs"},
         "REST API": {*service_calls.SERVICES, "lambda", "mock"},
         "function URL": {"lambda"},
-        "WebSocket API": {"lambda", "mock"},
+        "WebSocket API": {*service_calls.SERVICES, "lambda", "mock"},
         "HTTP API": {"lambda", *(each.service for each in http_integrations.SUBTYPES.values())},
     }
     for source, targets in rows.items():

@@ -374,3 +374,17 @@ def test_the_network_and_public_layers_of_a_function_have_no_effect(
         Layers=["arn:aws:lambda:eu-central-1:017000801446:layer:Powertools:7"],
     )
     assert rehearse().invoke("Shop/Python", 1).payload == 1
+
+
+def test_an_attribute_of_a_custom_resource_that_idles_is_made_up(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.add("Writer", "Custom::Writer", ServiceToken="arn:aws:lambda:x:1:function:f")
+    code = "import os\ndef handler(event, context): return os.environ['KEY']"
+    variables = {"KEY": arn("Writer", "Key")}
+    template.function("Read", code, Environment={"Variables": variables})
+    with pytest.raises(RehearsalError, match="unknown resource type"):
+        rehearse()
+    shop = rehearse(stand_ins=True)
+    assert shop.invoke("Shop/Read", {}).payload == "stand-in-Shop-Writer-Key"
+    assert "Shop/Writer.Key: the value 'stand-in-Shop-Writer-Key'" in map(str, shop.stand_ins)

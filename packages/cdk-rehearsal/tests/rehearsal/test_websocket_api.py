@@ -333,6 +333,97 @@ def test_a_mock_answers_without_a_function(
             shop.connect()
 
 
+def calls_queue(template: Cloud, action: str = "sqs:SendMessage", **properties: Any) -> None:
+    """Adds a route that sends what a template makes of a message to a queue."""
+    api(template)
+    template.queue("Queue")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    may = {"Effect": "Allow", "Action": action, "Resource": arn("Queue")}
+    document = {"Version": "2012-10-17", "Statement": [may]}
+    template.add(
+        *("Sends", "AWS::IAM::Role"),
+        AssumeRolePolicyDocument={"Statement": [trust]},
+        Policies=[{"PolicyName": "p", "PolicyDocument": document}],
+    )
+    path = "arn:aws:apigateway:${AWS::Region}:sqs:path/${AWS::AccountId}/${Queue.QueueName}"
+    text = "$util.urlEncode($input.json('$.text'))"
+    mapped = f"Action=SendMessage&MessageBody={text}"
+    about = "&MessageAttribute.1.Name=id&MessageAttribute.1.Value.DataType=String"
+    value = "&MessageAttribute.1.Value.StringValue=$context.connectionId"
+    integration = {
+        "IntegrationType": "AWS",
+        "IntegrationMethod": "POST",
+        "IntegrationUri": {"Fn::Sub": path},
+        "CredentialsArn": arn("Sends"),
+        "PassthroughBehavior": "NEVER",
+        "RequestParameters": {
+            "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
+        },
+        "RequestTemplates": {"$default": mapped + about + value},
+        "TemplateSelectionExpression": "\\$default",
+        **properties,
+    }
+    route(template, "$default", integration=integration)
+
+
+def test_a_route_may_call_a_service(template: Cloud, rehearse: Rehearse) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-templates.html"""
+    calls_queue(template)
+    shop = rehearse()
+    socket = shop.connect()
+    socket.send({"text": "hello & goodbye"})
+    shop.run_until_idle()
+    (found,) = shop.messages("Shop/Queue")
+    assert (found["body"], found["attributes"]) == ('"hello & goodbye"', {"id": socket.id})
+    assert socket.received == []
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("short", ["x"]), ("other", []), (None, [])])
+def test_a_member_of_the_message_may_select_the_template(
+    template: Cloud, rehearse: Rehearse, kind: str | None, sent: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-templates.html"""
+    calls_queue(
+        template,
+        TemplateSelectionExpression="$request.body.kind",
+        RequestTemplates={"short": "Action=SendMessage&MessageBody=x"},
+    )
+    shop = rehearse()
+    socket = shop.connect()
+    socket.send({"kind": kind})
+    shop.run_until_idle()
+    assert [each["body"] for each in shop.messages("Shop/Queue")] == sent
+    said = [json.loads(each)["message"] for each in socket.received]
+    assert said == ([] if sent else ["Unsupported Media Type"])
+
+
+@pytest.mark.parametrize("action", ["sqs:ReceiveMessage", "sqs:*"])
+def test_a_service_that_refuses_a_call_is_an_error(
+    template: Cloud, rehearse: Rehearse, action: str
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html"""
+    calls_queue(template, action, RequestTemplates={"$default": "Action=SendMessage"})
+    shop = rehearse()
+    assert answer(shop.connect(), "hello")["message"] == "Internal server error"
+    assert shop.meter.of("request")[-1].detail["status"] in (400, 403)
+
+
+def test_a_role_that_the_api_may_not_assume_is_an_error(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html"""
+    calls_queue(template)
+    (trust,) = template.resources["Sends"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    trust["Principal"] = {"Service": "lambda.amazonaws.com"}
+    shop = rehearse()
+    assert answer(shop.connect(), "hello")["message"] == "Internal server error"
+    assert not shop.messages("Shop/Queue")
+
+
 def test_stage_variables_are_in_the_event(template: Cloud, rehearse: Rehearse) -> None:
     api(template)
     template.resources["Stage"]["Properties"]["StageVariables"] = {"mood": "good"}
@@ -784,7 +875,10 @@ def test_an_http_api_and_a_websocket_api_live_side_by_side(
         ),
         ({"Api": {"RouteSelectionExpression": None}}, "does not know RouteSelectionExpression"),
         ({"Integration": {"IntegrationType": "HTTP_PROXY"}}, "IntegrationType = 'HTTP_PROXY'"),
-        ({"Integration": {"IntegrationType": "AWS"}}, "IntegrationType = 'AWS'"),
+        (
+            {"Integration": {"IntegrationType": "AWS", "IntegrationUri": "arn:aws:x"}},
+            "does not know integrations such as arn:aws:x",
+        ),
         (
             {"Integration": {"IntegrationType": "MOCK", "RequestTemplates": {"200": "#set"}}},
             "RequestTemplates: .*: state a statusCode",

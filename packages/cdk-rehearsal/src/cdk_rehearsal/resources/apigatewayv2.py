@@ -13,6 +13,8 @@ from cdk_rehearsal.services.http_integrations import SUBTYPES, problems
 from cdk_rehearsal.services.http_mappings import problem_of, problems_of_changes
 from cdk_rehearsal.services.log_groups import AccessLog, log_group_of
 from cdk_rehearsal.services.request_authorizer import function_of as authorizer_function
+from cdk_rehearsal.services.service_calls import service_of
+from cdk_rehearsal.services.velocity import Velocity
 from cdk_rehearsal.services.websocket_api import SELECTION, mock_status
 
 _SOCKET_SOURCE = r"(route\.request\.(header|querystring)|stageVariables|context)\.[\w.-]+"
@@ -174,37 +176,52 @@ def create_integration(deployment: Deployment, resource: Resource, properties: P
 def _create_socket_integration(
     deployment: Deployment, resource: Resource, properties: Properties
 ) -> None:
-    """Creates an integration of a WebSocket API: with a function, or none at all.
+    """Creates an integration of a WebSocket API: with a function, a service, or none at all.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
     """
-    properties.only("IntegrationType", "AWS_PROXY", "MOCK")
+    properties.only("IntegrationType", "AWS", "AWS_PROXY", "MOCK")
     properties.only("PayloadFormatVersion", "1.0")
     properties.only("ContentHandlingStrategy", "CONVERT_TO_TEXT")
-    properties.ignore("PassthroughBehavior")
     kind = properties.require("IntegrationType")
     most = LIMITS["apigatewaymanagementapi.timeout_ms"]
     if not 50 <= properties.integer("TimeoutInMillis", most) <= most:
         raise properties.error(f"TimeoutInMillis is from 50 to {most}")
     stated = properties.pick(
         *("CredentialsArn", "Description", "IntegrationMethod", "IntegrationUri"),
-        *("RequestTemplates", "TemplateSelectionExpression"),
+        *("PassthroughBehavior", "RequestParameters", "RequestTemplates"),
+        "TemplateSelectionExpression",
     )
-    if kind == "MOCK":
+    uri = str(stated.get("IntegrationUri"))
+    if kind == "AWS":
+        _check_service(properties, uri)
+    elif kind == "MOCK":
         try:
             mock_status(properties.values)
         except ValueError as error:
             raise properties.error(f"RequestTemplates: {error}: state a statusCode") from None
     else:
-        properties.only("RequestTemplates", {})
-        arn = function_of(str(properties.require("IntegrationUri")))
-        if arn is not None:
+        for name in ("RequestParameters", "RequestTemplates"):
+            properties.only(name, {})
+        if (arn := function_of(uri)) is not None:
             deployment.lambdas.function(arn)
-        elif not is_unresolved(stated["IntegrationUri"]):
+        elif not is_unresolved(uri):
             properties.only("IntegrationUri", "the ARN of a function")
     api_id = properties.require("ApiId")
     parameters = {"ApiId": api_id, "IntegrationType": kind, **stated}
     _create(deployment, resource, "create_integration", "IntegrationId", **parameters)
+
+
+def _check_service(properties: Properties, uri: str) -> None:
+    """Refuses what a WebSocket API could not send to a service."""
+    if service_of(uri) is None and not is_unresolved(uri):
+        raise properties.error(f"the rehearsal does not know integrations such as {uri}")
+    properties.require("CredentialsArn")
+    for template in properties.take("RequestTemplates", {}).values():
+        Velocity(str(template))
+    for source in properties.take("RequestParameters", {}).values():
+        if not str(source).startswith("'"):
+            raise properties.error(f"the rehearsal does not know the parameter {source}")
 
 
 def _check_function(deployment: Deployment, properties: Properties) -> None:

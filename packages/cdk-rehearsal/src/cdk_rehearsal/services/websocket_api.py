@@ -37,7 +37,9 @@ from cdk_rehearsal.services.http_api import function_of
 from cdk_rehearsal.services.http_formats import signer_of
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.request_authorizer import RequestAuthorizer
+from cdk_rehearsal.services.service_calls import template_scope
 from cdk_rehearsal.services.tokens import Forbidden, Issuer
+from cdk_rehearsal.services.velocity import Velocity
 
 TYPE = "AWS::ApiGatewayV2::"
 SELECTION = re.compile(r"\$(?:\{request\.body\.([\w.-]+)\}|request\.body\.([\w.-]+))")
@@ -71,6 +73,8 @@ class SocketRoute(Route):
     """The role with which the function is invoked, in place of the function's policy."""
     mock: int | None
     """The status with which the API itself answers in place of an integration."""
+    service: Mapping[str, Any] | None
+    """The integration, if it is a call of a service."""
     answers: bool
     """Whether the client gets the function's answer."""
     is_signed: bool
@@ -220,13 +224,8 @@ class WebSocketApi(Api[SocketRoute]):
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-develop-routes.html
         """
-        try:
-            value = json.loads(message)
-        except ValueError:
-            return "$default"
-        for name in self._selection:
-            value = value.get(name) if isinstance(value, dict) else None
-        return value if isinstance(value, str) and not value.startswith("$") else "$default"
+        value = _member(message, self._selection)
+        return "$default" if value.startswith("$") else value
 
     def _handle(
         self, connection: WebSocket, route: SocketRoute | None, message: str, **more: str
@@ -292,6 +291,8 @@ class WebSocketApi(Api[SocketRoute]):
     def _integrated(self, route: SocketRoute, event: dict[str, Any]) -> Any:
         """Returns the answer of a route's integration; raises _Failed."""
         function = route.function
+        if route.service is not None:
+            return self._called(route, route.service, event)
         if function is None:
             return {"statusCode": 200 if route.mock is None else route.mock}
         source = f"{self._arn}/{self.stage}/{route.key}"
@@ -310,6 +311,43 @@ class WebSocketApi(Api[SocketRoute]):
         if result.failed:
             raise _Failed(502)
         return result.payload
+
+    def _called(
+        self, route: SocketRoute, integration: Mapping[str, Any], event: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Calls a service with what a template makes of a message; raises _Failed.
+
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
+        """
+        body = event.get("body", "")
+        templates = integration.get("RequestTemplates") or {}
+        name = str(integration.get("TemplateSelectionExpression") or "").removeprefix("\\")
+        selected = SELECTION.fullmatch(name)
+        if selected:
+            name = _member(body, (selected[1] or selected[2]).split("."))
+        template = templates.get(name, templates.get("$default"))
+        if template is None and integration.get("PassthroughBehavior") == "NEVER":
+            raise _Failed(415, "Unsupported Media Type")
+        role = str(integration["CredentialsArn"])
+        if not self._core.access.is_assumable(role, service=SERVICE):
+            raise _Failed(500)
+        if template is not None:
+            scope = template_scope(body, {}, event["requestContext"], self._variables)
+            body = Velocity(str(template)).render(scope)
+        stated = {
+            "Credentials": role,
+            "RequestParameters": integration.get("RequestParameters"),
+        }
+        uri = str(integration["IntegrationUri"])
+        try:
+            status, text = self._within(
+                route, lambda: self._calls.call(uri, stated, body, lambda each: each.strip("'"))
+            )
+        except TimeoutError:
+            raise _Failed(504, "Endpoint request timed out") from None
+        if status >= 400:
+            raise _Failed(status)
+        return {"statusCode": status, "body": text}
 
     def _context(self, connection: WebSocket, key: str, kind: str) -> dict[str, Any]:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html."""
@@ -380,16 +418,17 @@ class WebSocketApi(Api[SocketRoute]):
         integration = self._parts[target].properties if target else {}
         arn = function_of(str(integration.get("IntegrationUri")))
         most = LIMITS["apigatewaymanagementapi.timeout_ms"]
-        custom = None
+        kind, custom = integration.get("IntegrationType"), None
         if identifier := properties.get("AuthorizerId"):
             custom = self._authorizer(identifier)
         return SocketRoute(
             verb="",
             path="",
             name=properties["RouteKey"],
-            function=self._lambdas.function(arn) if arn else None,
+            function=self._lambdas.function(arn) if arn and kind == "AWS_PROXY" else None,
             role=integration.get("CredentialsArn"),
-            mock=mock_status(integration) if integration.get("IntegrationType") == "MOCK" else None,
+            mock=mock_status(integration) if kind == "MOCK" else None,
+            service=integration if kind == "AWS" else None,
             answers=properties.get("RouteResponseSelectionExpression") == "$default",
             is_signed=properties.get("AuthorizationType") == "AWS_IAM",
             custom=custom,
@@ -408,6 +447,17 @@ class WebSocketApi(Api[SocketRoute]):
         }
         arn = f"{self._arn}/authorizers/{identifier}"
         return RequestAuthorizer(self._core, self._lambdas, properties, arn=arn)
+
+
+def _member(message: str, path: Sequence[str]) -> str:
+    """Returns a text in a message that is a JSON object, or else an empty one."""
+    try:
+        value = json.loads(message)
+    except ValueError:
+        return ""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def mock_status(integration: Mapping[str, Any]) -> int:
