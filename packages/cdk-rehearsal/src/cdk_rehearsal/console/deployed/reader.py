@@ -361,7 +361,8 @@ def _writer_of(writers: list[Writer], stream: str) -> Writer:
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
     """
-    named = [each for each in writers if each.name and f"/{each.name}[" in stream]
+    parts = re.split(r"[/\[\]]+", stream)
+    named = [each for each in writers if each.name in parts]
     return named[0] if named else writers[0]
 
 
