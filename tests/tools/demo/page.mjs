@@ -214,7 +214,7 @@ const plans = {
     await handler.click();
     seen.panel = await page.locator(".panel h3").allTextContents();
     await page.getByRole("button", { name: "Show the last lines" }).click();
-    seen.log = await page.locator(".log").textContent();
+    seen.log = await page.locator(".panel .log").textContent();
     await look(page, "deployed-map");
     await page.getByRole("button", { name: "Close", exact: true }).click();
     seen.controls = await page.locator(".timebar button, .timebar select, .timebar a").evaluateAll(

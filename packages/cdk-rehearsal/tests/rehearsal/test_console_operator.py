@@ -320,8 +320,9 @@ def test_a_plan_is_carried_out_once_and_only_for_some_minutes(
     operations = Page(shop, "Operator", journal).operations
     first, late = (operations.plan("redrive", "Shop/Dead")["token"] for _ in range(2))
     operations.operate(first)
-    shop.run_for(600)
     for token in (first, late, "guess", ""):
+        if token == late:
+            shop.run_for(600)
         with pytest.raises(BadOperation, match="not planned, or too long ago"):
             operations.operate(token)
 
