@@ -90,6 +90,9 @@ def test_a_stage_is_watched_and_a_message_brought_back(
     with subtests.test("controls of a rehearsal are absent"):
         assert "Break it" not in reading["panel"]
         assert reading["controls"] == ["link", "● live"]
+    with subtests.test("requests and events are counted"):
+        assert int(reading["asked"]) > 0
+        assert int(reading["events"].replace(",", "")) > 0
     with subtests.test("a function has its log"):
         assert "ProcessedEvents" in reading["log"]
     with subtests.test("a trace has all events of an order"):

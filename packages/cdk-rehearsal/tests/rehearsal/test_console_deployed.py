@@ -165,7 +165,8 @@ def test_an_operator_in_another_process_brings_events_of_each_bus_back(
 def said(command: Command) -> str:
     """What a command writes when it ends, which it has to do with an error."""
     output: list[tuple[str, str]] = []
-    command.while_running(lambda: output.append(command.process.communicate()))
+    command.while_running(lambda: output.append(command.process.communicate(timeout=60)))
+    command.process.kill()
     assert command.process.returncode == 2, output
     assert output[0][0] == ""
     return output[0][1]

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal
 from cdk_rehearsal.limits import LIMITS
-from rehearsal.cloud import Cloud
+from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
 
 
@@ -224,3 +224,32 @@ def test_messages_in_flight_stay(shop: Rehearsal) -> None:
     shop.run_until_idle()
     assert shop.queue_depths()["Shop/Dead"] == 1
     assert tasks(shop)[0]["Status"] == "COMPLETED"
+
+
+DEAD = ("StartMessageMoveTask", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+
+
+@pytest.mark.parametrize("lacking", [*DEAD, "SendMessage"])
+def test_whoever_starts_a_task_may_do_all_that_it_does(
+    template: Cloud, rehearse: Rehearse, lacking: str
+) -> None:
+    template.queue("Dead")
+    template.queue("Queue", dead_letters="Dead", receives=1)
+    grants = {"Dead": {*DEAD} - {lacking}, "Queue": {"SendMessage"} - {lacking}}
+    template.role(
+        "Operator",
+        *(
+            {"Effect": "Allow", "Action": [f"sqs:{each}" for each in sorted(actions)]}
+            | {"Resource": arn(queue)}
+            for queue, actions in grants.items()
+            if actions
+        ),
+    )
+    shop = rehearse()
+    role = shop.resource("Shop/Operator").attributes["Arn"]
+    with pytest.raises(ClientError) as raised:
+        shop.client("sqs", role=role).start_message_move_task(
+            SourceArn=arn_of(shop, "Dead"), DestinationArn=arn_of(shop, "Queue")
+        )
+    assert f"sqs:{lacking.lower()}" in raised.value.response["Error"]["Message"]
+    assert tasks(shop) == []

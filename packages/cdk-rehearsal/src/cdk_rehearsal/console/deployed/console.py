@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +26,8 @@ PAST_S = 15 * 60.0
 _IDLE_S = 0.1
 _LOG_LINES = 200
 _LOG_CHARACTERS = 20_000
-_LOG_S = 6 * 3600
+_LOG_PAGES = 20
+_LOG_SPANS_S = (600, 6 * 3600)
 
 LEFT_OUT = (
     "Travelling messages: AWS has no record of a single message between two resources. Counts are "
@@ -209,20 +211,19 @@ class DeployedConsole:
             raise BadOperation(f"{path} has no log group in the templates")
         now = self._account.now()
         lines: list[str] = []
-        token: dict[str, str] = {}
-        while True:
-            page = self._account.require(
+        # A function that says much has enough lines in the last minutes.
+        for seconds in _LOG_SPANS_S:
+            pages = self._account.pages(
                 "logs",
                 "filter_log_events",
                 logGroupName=group,
-                startTime=int((now - _LOG_S) * 1000),
-                **token,
+                startTime=int((now - seconds) * 1000),
             )
-            lines = [*lines, *(each["message"].rstrip("\n") for each in page["events"])]
-            lines = lines[-_LOG_LINES:]
-            if not page.get("nextToken"):
-                return "\n".join(lines)[-_LOG_CHARACTERS:]
-            token = {"nextToken": page["nextToken"]}
+            for page in islice(pages, _LOG_PAGES):
+                lines = [*lines, *(each["message"].rstrip("\n") for each in page["events"])]
+            if lines:
+                break
+        return "\n".join(lines[-_LOG_LINES:])[-_LOG_CHARACTERS:]
 
 
 def title_of(assembly: Assembly) -> str:

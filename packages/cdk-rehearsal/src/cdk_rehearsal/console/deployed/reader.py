@@ -321,24 +321,30 @@ class Reader:
     def _read_logs(self) -> Iterator[bool]:
         with self._account.attempts(_LOGS) as attempts:
             for group in self._groups:
-                while self._monotonic() < self._log_call_at:
-                    yield False
+                yield from self._pace()
                 self._log_call_at = self._monotonic() + self._log_every_s
                 with attempts.at(group.name):
-                    self._read_group(group)
+                    yield from self._read_group(group)
                 yield True
 
-    def _read_group(self, group: _Group) -> None:
+    def _read_group(self, group: _Group) -> Iterator[bool]:
         now = self._account.now()
         start = max(self._since, group.since - _LATE_S)
         for page in self._account.pages(
             "logs", "filter_log_events", logGroupName=group.name, startTime=int(start * 1000)
         ):
+            self._log_call_at = self._monotonic() + self._log_every_s
             for line in page["events"]:
                 self._take_line(group, line)
+            yield from self._pace()
         horizon = now - 2 * _LATE_S
         group.seen = {id_: time for id_, time in group.seen.items() if time > horizon}
         group.since = max(group.since, now)
+
+    def _pace(self) -> Iterator[bool]:
+        """Waits until logs may be read again."""
+        while self._monotonic() < self._log_call_at:
+            yield False
 
     def _take_line(self, group: _Group, line: Mapping[str, Any]) -> None:
         if line["eventId"] in group.seen:
@@ -361,7 +367,8 @@ def _writer_of(writers: list[Writer], stream: str) -> Writer:
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
     """
-    named = [each for each in writers if each.name and f"/{each.name}[" in stream]
+    parts = re.split(r"[/\[\]]+", stream)
+    named = [each for each in writers if each.name in parts]
     return named[0] if named else writers[0]
 
 
