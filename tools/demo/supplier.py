@@ -35,7 +35,9 @@ class SupplierFile:
         """The number of rows below the header, or 0 if the shop must refuse the file."""
         if self._read() is None:
             return 0
-        return sum(map(any, csv.reader(io.StringIO(self.content.decode())))) - 1
+        return (
+            sum(map(any, csv.reader(io.StringIO(self.content.decode("utf-8-sig", "replace"))))) - 1
+        )
 
     def units(self) -> dict[str, int]:
         """Returns the units of each item in the correct rows."""

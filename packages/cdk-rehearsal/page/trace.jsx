@@ -99,7 +99,7 @@ function Waterfall({ of, trace }) {
         <p>
           {trace.events.length} events in {durationText(end - start)}, 
           {trace.correlations.length > 1 ? " correlation ids " : " correlation id "}<code>{trace.correlations.join(", ")}</code>.{" "}
-          {subject && subject !== of && <><a href={to("trace", subject)}>All about {subject}</a>{" "}</>}
+          {subject && subject !== of && <><a href={to("trace", subject)}>All about it</a>{" "}</>}
           <button type="button" class="quiet" onClick={() => { store.seek(start); location.hash = to("map"); }}>
             Show on the map
           </button>

@@ -252,8 +252,10 @@ def test_staff_who_cannot_set_prices_without_a_fault_end_the_demo(
         raise UnexpectedAnswer("404 instead of 200")
 
     monkeypatch.setattr(Staff, "price", fail)
+    display = Display(Terminal(file=io.StringIO()))
+    setup = setup_of(read_orders(orders).items)
     with pytest.raises(UnexpectedAnswer, match="404"):
-        run_with_page(assembly, read_orders(orders).items, stay_at=1)
+        rehearse(assembly, setup, seed=1, display=display, hurried=True)
 
 
 # One test for each plan, so that the application is loaded once.

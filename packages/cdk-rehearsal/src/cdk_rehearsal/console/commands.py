@@ -215,8 +215,7 @@ class Commands:
             done = self._moments[moment].ask(request) if moment else self._branches(request)
         if errors := [(each.error or "").strip().splitlines()[-1] for each in done if each.error]:
             raise BadCommand(f"the fork failed: {errors[0]}")
-        plain, changed = (each.value for each in done)
-        return compared(plain, changed)
+        return compared(*[each.value for each in done if each.value is not None])
 
     def _branches(self, request: tuple[float, Mapping[str, Any]]) -> list[Fork[Branch]]:
         seconds, change = request
