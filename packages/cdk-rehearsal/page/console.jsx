@@ -38,7 +38,7 @@ function App() {
           <Tab name="trace" now={name}>Traces</Tab>
           <Tab name="letters" now={name} number={dead}>Dead letters</Tab>
           <Tab name="alarms" now={name} number={head.ringing.size}>Alarms</Tab>
-          <Tab name="whatif" now={name}>What if</Tab>
+          {!about.deployed && <Tab name="whatif" now={name}>What if</Tab>}
           {about.actions.some((action) => action.role) && <Tab name="act" now={name}>Take part</Tab>}
         </nav>
         <p class="state" role="status">{state}</p>
@@ -57,7 +57,7 @@ function App() {
         {name === "trace" && <Trace of={rest} />}
         {name === "letters" && <Letters of={rest} />}
         {name === "alarms" && <Alarms of={rest} />}
-        {name === "whatif" && <WhatIf key={rest} of={rest} />}
+        {name === "whatif" && !about.deployed && <WhatIf key={rest} of={rest} />}
         {name === "act" && <Act />}
       </main>
       <TimeBar />

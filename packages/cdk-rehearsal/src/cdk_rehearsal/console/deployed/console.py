@@ -98,6 +98,9 @@ class DeployedConsole:
             "map": self._map,
             "actions": [],
             "faults": [],
+            "pages": {},
+            "build": "",
+            "runbook": False,
             "deployed": {
                 "account": account.id,
                 "region": account.region,
@@ -160,6 +163,7 @@ class DeployedConsole:
                 "faults": [],
                 "alarms": ringing,
                 "discarded": [],
+                "moments": [],
                 "problems": self._account.problems,
                 "operations": self._operations.done,
             }
