@@ -18,11 +18,10 @@ from tools.demo.console import open_console
 from tools.demo.csv_file import FileContent, UnusableFile
 from tools.demo.display import Display, LiveDisplay
 from tools.demo.orders_file import CustomerOrder, read_orders
-from tools.demo.run import DemoRun, DemoSetup, rehearse
+from tools.demo.run import DemoRun, rehearse, setup_of
 from tools.demo.stock_file import CatalogueItem, plenty_for, read_stock
 from tools.demo.summary import show_endpoint, show_page, show_summary
-from tools.demo.supplier import file_at, files_of
-from tools.demo.visits import Visit, plain_visits, sample_visits
+from tools.demo.visits import plain_visits, sample_visits
 
 AUDIT_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 """Exit codes: the audit fails; nothing could run; Ctrl-C."""
@@ -104,7 +103,7 @@ def demo(
             assembly = host_assembly(stage, bus=bus)
         run = rehearse(
             assembly,
-            _setup(supplies, visits, is_sample=orders is None),
+            setup_of(supplies.items, visits, is_sample=orders is None),
             seed=seed,
             display=display,
             page=page,
@@ -136,24 +135,6 @@ def _read(
         if orders and not stock:
             return wanted, FileContent(plenty_for(wanted.items), 0, [])
         return wanted, read_stock(stock or sample.STOCK)
-
-
-def _setup(
-    supplies: FileContent[CatalogueItem], visits: Sequence[Visit], *, is_sample: bool
-) -> DemoSetup:
-    """Returns the setup. Only the sample has wrong files, lost parcels and a careless carrier."""
-    files = [*files_of(supplies.items)]
-    right = {item.sku: item.quantity for item in supplies.items}
-    if not is_sample:
-        return DemoSetup(files=files, right=right, catalogue=supplies.items, visits=visits)
-    return DemoSetup(
-        files=[file_at(sample.MISTAKES), *files],
-        right={**right, **sample.RIGHT_AMONG_MISTAKES},
-        catalogue=supplies.items,
-        visits=visits,
-        lost_parcels=3,
-        careless_carrier=True,
-    )
 
 
 def _display(console: Console) -> Display:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from cdk_rehearsal import Record, Rehearsal
+from tools.demo import sample
 from tools.demo.audit import Check
 from tools.demo.books import Books
 from tools.demo.carrier import SimulatedCarrier
@@ -23,7 +25,7 @@ from tools.demo.partner import WebhookPartner
 from tools.demo.staff import Staff
 from tools.demo.stock_file import CatalogueItem
 from tools.demo.stripe_host import stripe_of
-from tools.demo.supplier import SupplierFile, hand_in
+from tools.demo.supplier import SupplierFile, file_at, files_of, hand_in
 from tools.demo.timeline import Timelines
 from tools.demo.visits import Visit, place, preferences_of, start_visits
 
@@ -49,6 +51,24 @@ class DemoSetup:
     visits: Sequence[Visit]
     lost_parcels: int = 0
     careless_carrier: bool = False
+
+
+def setup_of(
+    supplies: Sequence[CatalogueItem], visits: Sequence[Visit], *, is_sample: bool
+) -> DemoSetup:
+    """Returns the setup. Only the sample has wrong files, lost parcels and a careless carrier."""
+    files = [*files_of(supplies)]
+    right = {item.sku: item.quantity for item in supplies}
+    if not is_sample:
+        return DemoSetup(files=files, right=right, catalogue=supplies, visits=visits)
+    return DemoSetup(
+        files=[file_at(sample.MISTAKES), *files],
+        right={**right, **sample.RIGHT_AMONG_MISTAKES},
+        catalogue=supplies,
+        visits=visits,
+        lost_parcels=3,
+        careless_carrier=True,
+    )
 
 
 @dataclass
@@ -87,15 +107,19 @@ def rehearse(
     hurried: bool = False,
     page: bool = False,
     hold: bool = False,
+    arrivals: float = ARRIVALS_PER_SECOND,
+    opened: Callable[[Rehearsal], None] = lambda _: None,
     stay_at: float | None = None,
     announce: Callable[[Rehearsal, str], None] = lambda _, __: None,
     conclude: Callable[[Rehearsal, DemoRun], None] = lambda _, __: None,
+    **settings: Any,
 ) -> DemoRun:
     """Runs the synthesized application. If `hurried`, does not keep pace with real time.
 
-    Calls `announce` when the application is ready, with the URL of its page if it has one, and
-    `conclude` before it is removed. With `hold`, it stays open then, until Ctrl-C. With `stay_at`,
-    so many customers per second keep coming, too.
+    Calls `announce` when the application is ready, with the URL of its page if it has one, `opened`
+    before customers come, `arrivals` of them per second, and `conclude` before it is removed. With
+    `hold`, it stays open then, until Ctrl-C. With `stay_at`, so many customers per second keep
+    coming, too. `settings` are those of the rehearsal.
     """
     started = _monotonic()
     visits = [*setup.visits]
@@ -114,7 +138,9 @@ def rehearse(
 
     with ExitStack() as stack:
         with display.working("Creating the resources of the templates"):
-            shop = stack.enter_context(Rehearsal(assembly, seed=seed, on_record=on_record))
+            shop = stack.enter_context(
+                Rehearsal(assembly, seed=seed, on_record=on_record, **settings)
+            )
         customers = Customers(shop, journal, seed=seed, on_answer=on_answer)
         lost = _lost(visits, setup.lost_parcels)
         carrier = SimulatedCarrier(shop, seed=seed, lost=lost, careless=setup.careless_carrier)
@@ -141,7 +167,9 @@ def rehearse(
         with display.watching(shop, counts, timelines, len(visits)):
             _supply(shop, setup.files, pace, display)
             _price(staff, setup.catalogue, pace, display)
-            _serve(customers, visits, seed, pace, display)
+            _prefer_all(customers, visits, pace, display)
+            opened(shop)
+            _serve(customers, visits, arrivals, seed, pace, display)
             if setup.lost_parcels:
                 display.phase("days pass until lost parcels are overdue")
                 pace.skip(_OVERDUE_AFTER, display.tick)
@@ -184,17 +212,28 @@ def _price(staff: Staff, catalogue: Sequence[CatalogueItem], pace: Pace, display
     pricing.result()
 
 
-def _serve(
-    customers: Customers, visits: Sequence[Visit], seed: int, pace: Pace, display: Display
+def _prefer_all(
+    customers: Customers, visits: Sequence[Visit], pace: Pace, display: Display
 ) -> None:
-    """Starts the visits, and waits until everything has ended."""
-    scheduler = customers.shop.scheduler
+    """Lets customers choose their channels."""
     display.phase("customers choose channels")
     choosing = customers.shop.spawn(_prefer, customers, visits, name="preferences")
     pace.run_until(lambda: choosing.done, display.tick)
     choosing.result()
+
+
+def _serve(
+    customers: Customers,
+    visits: Sequence[Visit],
+    arrivals: float,
+    seed: int,
+    pace: Pace,
+    display: Display,
+) -> None:
+    """Starts the visits, and waits until everything has ended."""
+    scheduler = customers.shop.scheduler
     display.phase("customers come")
-    door, processes = start_visits(customers, visits, per_second=ARRIVALS_PER_SECOND, seed=seed)
+    door, processes = start_visits(customers, visits, per_second=arrivals, seed=seed)
     pace.run_until(lambda: door.done, display.tick)
     display.phase("the last orders settle")
     deadline = scheduler.now() + _LONGEST_S

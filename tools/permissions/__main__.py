@@ -24,9 +24,8 @@ from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import sample
 from tools.demo.display import Display
 from tools.demo.orders_file import read_orders
-from tools.demo.run import DemoSetup, rehearse
+from tools.demo.run import rehearse, setup_of
 from tools.demo.stock_file import read_stock
-from tools.demo.supplier import file_at, files_of
 from tools.demo.visits import sample_visits
 
 EXPLANATIONS = Path(__file__).with_name("explanations.toml")
@@ -49,19 +48,11 @@ def main() -> None:
 def run(assembly: Path, seed: int, explanations: list[Explanation]) -> PermissionReport:
     """Runs the demo's sample, and returns a report of what it has used."""
     orders, supplies = read_orders(sample.ORDERS), read_stock(sample.STOCK)
-    right = {item.sku: item.quantity for item in supplies.items}
-    setup = DemoSetup(
-        files=[file_at(sample.MISTAKES), *files_of(supplies.items)],
-        right={**right, **sample.RIGHT_AMONG_MISTAKES},
-        catalogue=supplies.items,
-        visits=sample_visits(orders.items, seed=seed),
-        lost_parcels=3,
-        careless_carrier=True,
-    )
+    visits = sample_visits(orders.items, seed=seed)
     reports: list[PermissionReport] = []
     rehearse(
         assembly,
-        setup,
+        setup_of(supplies.items, visits, is_sample=True),
         seed=seed,
         display=Display(Console(stderr=True)),
         hurried=True,

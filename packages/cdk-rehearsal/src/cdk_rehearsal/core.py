@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     # It imports moto: at run time the first rehearsal does.
     from cdk_rehearsal.authorization.decisions import Access
 
+Perform = Callable[[Any, str, dict[str, Any]], Any]
+"""Performs an API call: takes a client, the name of an operation and parameters."""
+Watcher = Callable[[Perform, Any, str, dict[str, Any]], Any]
+"""Performs an API call with what it gets first, and may look before and after."""
+
 OUTSIDE = "outside"
 """The source, in records, of everything that no resource of the assembly does."""
 
@@ -49,6 +54,8 @@ class Core:
         default_factory=dict
     )
     """What answers the APIs that moto lacks, by boto3's name of the service."""
+    watchers: list[Watcher] = field(default_factory=list)
+    """What sees each API call that is performed, whoever makes it."""
     _clients: dict[tuple[str, Principal | None], Any] = field(default_factory=dict)
 
     def client(self, service: str, principal: Principal | None = None) -> Any:

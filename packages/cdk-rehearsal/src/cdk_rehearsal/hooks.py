@@ -81,12 +81,12 @@ class Hooks:
         self._quotas = quotas
         self._seed = seed
         self._finder = finder
-        self._patches = Patches()
+        self.patches = Patches()
         self._undo: list[Callable[[], object]] = []
 
     def install(self, install_services: Callable[[Patches], None]) -> None:
         """Starts moto and installs all replacements, those of the services among them."""
-        core, patches = self._core, self._patches
+        core, patches = self._core, self.patches
         for name, value in self._quotas.items():
             patches.item(LIMITS, name, value)
         thresholds = gc.get_threshold()
@@ -123,7 +123,7 @@ class Hooks:
 
     def remove(self) -> None:
         """Restores everything, in reverse order."""
-        self._patches.undo()
+        self.patches.undo()
         while self._undo:
             self._undo.pop()()
 
@@ -142,14 +142,16 @@ class Hooks:
                 return original(size)
             return generator.randbytes(size)
 
-        self._patches.set(os, "urandom", urandom)
+        self.patches.set(os, "urandom", urandom)
 
     def _answering(self, moto: Callable[..., Any]) -> Callable[..., Any]:
         """Returns what performs an API call: moto, or a service of the rehearsal."""
-        apis = self._core.apis
+        apis, watchers = self._core.apis, self._core.watchers
 
         def perform(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             answer: Callable[..., Any] = apis.get(client.meta.service_model.service_name, moto)
+            for watcher in watchers:
+                answer = partial(watcher, answer)
             return answer(client, operation, parameters)
 
         return perform
@@ -168,7 +170,8 @@ class Hooks:
                     if (principal := vars(client).get(PRINCIPAL)) is not None:
                         self._authorize(principal, client, operation, parameters)
                     return original(client, operation, parameters)
-            scheduler.sleep(core.draw(core.latency.api_call_s))
+            takes_s = core.draw(core.latency.api_call_s)
+            scheduler.sleep(takes_s + core.latency.call_cpu_s * environment.slowness)
             service = client.meta.service_model.service_name
             target = core.path_of(_resource(service, parameters))
             perform = partial(original, client, operation)

@@ -12,12 +12,14 @@ class Record(Struct, frozen=True):
 
     ``kind`` is one of
     - ``invocation``: ``source`` invoked the function ``target``; detail has ``error``, ``cold``,
-      ``duration_s`` (virtual), ``request_id``, ``type`` (``sync`` or ``async``), ``concurrent``
-      (the function's invocations at its start), and ``execution`` where a state machine invoked it;
+      ``duration_s`` (virtual, with the ``init_s`` of a cold start), ``request_id``, ``type``
+      (``sync`` or ``async``), ``concurrent`` (the function's invocations at its start), and
+      ``execution`` where a state machine invoked it;
     - ``throttle``: ``source`` could not invoke the function ``target``, which had no concurrency;
     - ``request``: ``source`` sent an HTTP request to the API ``target``; detail has ``method``,
-      ``path``, ``route``, ``status``, ``api_id``, ``stage``, ``latency_s``, and ``context``:
-      the variables of the access log that only the API knows;
+      ``path``, ``route``, ``status``, ``api_id``, ``stage``, ``latency_s``, ``size``
+      (of the larger body), and ``context``: the variables of the access log that only the API
+      knows;
     - ``outbound``: the function ``source`` sent an HTTP request to the host ``target`` outside;
       detail has ``method``, ``path`` and ``status`` (None if it had no answer in time);
     - ``call``: the function ``source`` called an AWS API on ``target``; detail has ``service``,

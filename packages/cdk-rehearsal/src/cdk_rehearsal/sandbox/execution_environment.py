@@ -205,6 +205,8 @@ class ExecutionEnvironment:
         self.function = function
         self.principal = principal
         self.ahead_s = 0.0
+        self.slowness = 1.0
+        """How many times longer than on a whole CPU its code runs."""
         self.directories = [str(directory) for directory in directories]
         self.roots = asset_roots(directories[0]).union(
             _STATEFUL, *map(layer_roots, directories[1:])

@@ -292,6 +292,7 @@ class Api(ABC, Generic[R]):
             api=self._dimension,
             stage=self.stage,
             latency_s=self._core.scheduler.now() - started,
+            size=max(request.size, len(answer.body)),
             context=context,
             **more,
         )

@@ -72,6 +72,14 @@ class Function:
     active: int = 0
     environments: int = 0
 
+    @property
+    def slowness(self) -> float:
+        """How many times longer than on a whole CPU, which 1,769 MB have, its code runs.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+        """
+        return max(1.0, 1769 / self.memory_mb)
+
 
 class Consumer(Protocol):
     """A function or pipe: it takes batches of what is polled with its role."""

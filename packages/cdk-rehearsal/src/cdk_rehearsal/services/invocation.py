@@ -234,8 +234,9 @@ class LambdaService:
         self._unreserved += shared.reserved_concurrency is None
         concurrent = shared.active
         # The deadline runs from the end of the initialization.
+        init_s = self._core.draw(self._core.latency.cold_start_s) if cold else 0.0
         if cold:
-            scheduler.sleep(self._core.draw(self._core.latency.cold_start_s))
+            scheduler.sleep(init_s)
         deadline = scheduler.now() + function.timeout_s
         version = self._version(function)
         context = LambdaContext(function, version, request_id, deadline, scheduler.now)
@@ -266,6 +267,7 @@ class LambdaService:
             cold=cold,
             concurrent=concurrent,
             duration_s=round(scheduler.now() - started, 6),
+            init_s=init_s,
             error=json.loads(body) if error else None,
             **detail,
         )
@@ -307,6 +309,8 @@ class LambdaService:
             raise _InitError(error) from error
         faults = self._core.faults
         faults.check("before", "", function.path)
+        if cpu_s := self._core.latency.handler_cpu_s:
+            self._core.scheduler.sleep(cpu_s * function.slowness)
         answer = handler(json.loads(payload), context)
         faults.check("after", "", function.path)
         if isinstance(answer, bytes):
@@ -372,6 +376,7 @@ class LambdaService:
             self._core.access.session(function.role, function.name),
         )
         environment.handler = function.stub
+        environment.slowness = function.slowness
         return environment
 
     # -- asynchronous invocation ----------------------------------------------------------
