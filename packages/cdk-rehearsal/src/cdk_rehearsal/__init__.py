@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         texts,
     )
     from cdk_rehearsal.bills import IdleBill, idle_bill
+    from cdk_rehearsal.capacity import QUOTAS, Capacity, Hop, capacity_of, quotas_of
     from cdk_rehearsal.checking import check
     from cdk_rehearsal.errors import (
         LoadingError,
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from cdk_rehearsal.forks import Fork, forked
     from cdk_rehearsal.intrinsics import Resolver
     from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
-    from cdk_rehearsal.latency import Latency
+    from cdk_rehearsal.latency import BILLED, Latency
+    from cdk_rehearsal.loads import Batches, Hottest, Load, Loads
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
     from cdk_rehearsal.patterns import EventPattern
@@ -70,6 +72,8 @@ __all__ += ["OUTSIDE", "InvocationResult", "Latency", "Process", "Rehearsal", "S
 __all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePermissions"]
 __all__ += ["permission_report", "read_explanations"]
 __all__ += ["IdleBill", "Price", "idle_bill", "prices"]
+__all__ += ["BILLED", "QUOTAS", "Batches", "Capacity", "Hop", "Hottest", "Load", "Loads"]
+__all__ += ["capacity_of", "quotas_of"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
@@ -82,6 +86,7 @@ _NAMES = {
         *("listed", "named", "nodes", "texts"),
     ),
     "bills": ("IdleBill", "idle_bill"),
+    "capacity": ("QUOTAS", "Capacity", "Hop", "capacity_of", "quotas_of"),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
@@ -89,7 +94,8 @@ _NAMES = {
     "forks": ("Fork", "forked"),
     "intrinsics": ("Resolver",),
     "isolation": ("TEMPORARY", "allowed", "process_variables"),
-    "latency": ("Latency",),
+    "latency": ("BILLED", "Latency"),
+    "loads": ("Batches", "Hottest", "Load", "Loads"),
     "meter": ("Meter", "Record"),
     "moto_region": ("aws_variables", "corrected_moto"),
     "patterns": ("EventPattern",),
