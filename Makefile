@@ -123,6 +123,9 @@ permissions: .build/host.stamp ## list which permissions the demo uses, and whic
 cost: synth ## list what an idle stage costs in a month, at the prices of us-east-1: STAGE=dev ARGS="--free-tier"
 	@$(RUN) rehearse cost cdk.out/$(STAGE) $(ARGS)
 
+capacity: .build/host.stamp ## rehearse orders and list how many per second each hop carries, and why; options: ARGS="--help"
+	@$(RUN) python -m tools.capacity $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 

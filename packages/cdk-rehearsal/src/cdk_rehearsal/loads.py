@@ -312,7 +312,9 @@ def _size(value: Any) -> int:
         return sum(len(name) + _size(each) for name, each in value.items())
     if isinstance(value, list | tuple | set):
         return sum(1 + _size(each) for each in value)
-    return len(value.encode() if isinstance(value, str) else value) if value is not True else 1
+    if isinstance(value, bool):
+        return 1
+    return len(value.encode() if isinstance(value, str) else value)
 
 
 def _entry(item: Mapping[str, Any], keys: list[str]) -> list[Any] | None:

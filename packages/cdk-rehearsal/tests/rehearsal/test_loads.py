@@ -74,6 +74,18 @@ class TestTables:
         )
         assert load.units == {"Shop/Table": (2 + 2) / 2}
 
+    def test_an_item_may_have_values_of_any_type(self, shop: Rehearsal) -> None:
+        values: dict[str, Any] = {
+            "a": {"BOOL": False},
+            "b": {"NULL": True},
+            "c": {"M": {"d": {"L": [{"N": "1.5"}, {"BOOL": True}]}}},
+            "e": {"SS": ["x", "y"]},
+            "f": {"B": "z" * 1000},
+            "g": {"NS": ["1"]},
+        }
+        load = self.write(shop, ("put_item", {"Item": {"pk": {"S": "a"}, **values}}))
+        assert load.units == {"Shop/Table": 2}
+
     def test_a_transaction_counts_twice(self, shop: Rehearsal) -> None:
         table = shop.physical_id("Shop/Table")
         items = [{"Put": {"TableName": table, "Item": {"pk": {"S": key}}}} for key in "ab"]
