@@ -55,7 +55,8 @@ _SETTINGS = {
     ("", "ScalingConfig.MaximumConcurrency"): "consumer_concurrency in stacks/environment.py",
     ("/events", "ThrottlingRateLimit"): "callbacks_per_second in stacks/environment.py",
     ("", "ThrottlingRateLimit"): "requests_per_second in stacks/environment.py",
-    ("", "WarmThroughput"): "WarmThroughput of the table, or let traffic grow",
+    ("", "WarmThroughput"): "WarmThroughput of the table, or wait",
+    ("", "kinesis.new_stream_shards"): "the shards of the stream, or wait",
 }
 """The settings of this application, by a part of the hop's name and the property they set."""
 

@@ -152,7 +152,7 @@ def _lanes(mapping: Resource, source: Resource, quotas: _Quotas) -> tuple[float,
     else:
         partition = quotas["dynamodb.partition_write_units"]
         shards, limit, grows = _warm(source.properties, quotas) / partition, "WarmThroughput", True
-    return shards * each, f"{limit} x ParallelizationFactor", grows
+    return shards * each, limit, grows
 
 
 def _shards(stream: Resource, quotas: _Quotas) -> tuple[float, str, bool]:
@@ -297,8 +297,8 @@ def _schedules(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
     """Yields the creation and the firing of schedules, and how many live at the same time."""
     for quota in ("scheduler.creations_per_second", "scheduler.invocations_per_second"):
         yield from _at_quota("schedules", quota, quotas, load.schedules, "schedules")
-    days = load.schedule_s / 86_400
-    for hop in _at_quota(
-        "schedules", "scheduler.schedules", quotas, load.schedule_s, "seconds of a schedule"
-    ):
-        yield msgspec.structs.replace(hop, why=f"{hop.why}: they live {days:.1f} days per order")
+    quota = "scheduler.schedules"
+    for hop in _at_quota("schedules", quota, quotas, load.schedule_s, "s"):
+        days = load.schedule_s / 86_400
+        why = f"those of an order live for {days:.2g} days, {quotas[quota]:,g} may live at once"
+        yield msgspec.structs.replace(hop, why=why)

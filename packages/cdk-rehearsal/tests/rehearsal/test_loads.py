@@ -44,7 +44,7 @@ def calls(
 
 
 class TestTables:
-    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html."""
+    """Write units of tables and indexes, and of the keys that orders share."""
 
     @pytest.fixture
     def shop(self, template: Cloud, rehearse: Rehearse) -> Rehearsal:
@@ -131,10 +131,7 @@ class TestTables:
 def test_a_function_is_busy_for_its_cpu_and_its_calls_but_not_for_its_start(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    """A whole CPU needs 5 ms for an invocation and 2.5 for a call; 512 MB have 512/1769 of one.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-    """
+    """A whole CPU needs 5 ms for an invocation and 2.5 for a call; 512 MB have 512/1769 of one."""
     template.function("Act", ACT, MemorySize=512)
     shop = rehearse(latency=BILLED)
     load = calls(shop, "sts", ("get_caller_identity", {}), ("get_caller_identity", {}))
@@ -207,7 +204,6 @@ def test_requests_count_by_route(template: Cloud, rehearse: Rehearse) -> None:
 
 
 def test_a_schedule_lives_until_its_time(template: Cloud, rehearse: Rehearse) -> None:
-    """https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html."""
     template.queue("Queue")
     template.function("Act", ACT)
     shop = rehearse(latency=NONE)
