@@ -174,9 +174,9 @@ def _functions(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
     left = dict(quotas)
     name = "lambda.concurrent_executions"
     for function in assembly.all_of("AWS::Lambda::Function"):
-        reserved = function.properties.get("ReservedConcurrentExecutions")
+        reserved = int(function.properties.get("ReservedConcurrentExecutions") or 0)
         seconds = busy.pop(function.path, 0.0) if reserved else 0.0
-        left[name] -= reserved or 0
+        left[name] -= reserved
         if seconds:
             yield Hop(
                 name=function.path,

@@ -57,8 +57,6 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Executions by state machine."""
     transitions: dict[str, float]
     """States entered, by state machine."""
-    published: dict[str, float]
-    """Events by bus."""
     routed: float
     """Deliveries of rules."""
     schedule_s: float
@@ -119,7 +117,7 @@ class Loads:
             shared = {
                 key: sum(units) / orders
                 for key, units in keys.items()
-                if len(units) * SHARED >= orders and sum(units)
+                if len(units) * SHARED >= orders
             }
             if shared:
                 key = max(shared, key=lambda each: shared[each])
@@ -156,9 +154,6 @@ class Loads:
 
     def _request(self, record: Record) -> None:
         self._counts["requests"][f"{record.target} {record.detail['route']}"] += 1
-
-    def _published(self, record: Record) -> None:
-        self._counts["published"][record.target] += 1
 
     def _execution(self, record: Record) -> None:
         kind = {"started": "starts", "entered": "transitions"}.get(record.detail["what"])
@@ -206,8 +201,8 @@ class Loads:
 
         def look(table: str, key: dict[str, Any]) -> dict[str, Any]:
             sought = {"TableName": table, "Key": key, "ConsistentRead": True}
-            found: dict[str, Any] = perform(client, "GetItem", sought)
-            return found.get("Item", {})
+            item: dict[str, Any] = perform(client, "GetItem", sought).get("Item", {})
+            return item
 
         writes = []
         for table, item, checks in _WRITES[operation](given):
@@ -263,14 +258,13 @@ def _names(stated: Mapping[str, Any]) -> list[str]:
     return [each["AttributeName"] for each in stated["KeySchema"]]
 
 
-_KINDS = ("busy_s", "calls", "outside", "published", "requests", "starts", "transitions", "units")
+_KINDS = ("busy_s", "calls", "outside", "requests", "starts", "transitions", "units")
 
 _RECORDS: Mapping[str, Callable[[Loads, Record], None]] = {
     "delivery": Loads._delivery,
     "execution": Loads._execution,
     "invocation": Loads._invocation,
     "outbound": Loads._outbound,
-    "published": Loads._published,
     "request": Loads._request,
 }
 

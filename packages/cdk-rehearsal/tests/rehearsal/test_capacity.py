@@ -32,7 +32,6 @@ NOTHING = Load(
     calls={},
     starts={},
     transitions={},
-    published={},
     routed=0.0,
     schedule_s=0.0,
     schedules=0.0,

@@ -10,7 +10,7 @@ import pytest
 
 from cdk_rehearsal import BILLED, Hottest, Load, Loads, Rehearsal, RehearsalError
 from cdk_rehearsal.latency import NONE
-from cdk_rehearsal.loads import Batches, _fitted
+from cdk_rehearsal.loads import _fitted
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
 from rehearsal.test_http_api import api, route
@@ -106,7 +106,7 @@ class TestTables:
     def test_the_hottest_key_is_one_that_orders_share(self, shop: Rehearsal) -> None:
         """A large item of a single order is no limit: each order has another one."""
         own = [
-            ("put_item", {"Item": {"pk": {"S": f"order {n}"}, "v": {"S": "x" * 5000}}})
+            ("put_item", {"Item": {"pk": {"S": f"order {n}"}, "v": {"S": "x" * 15000}}})
             for n in range(20)
         ]
         hour = [("put_item", {"Item": {"pk": {"S": "08:00"}}})] * 10
@@ -184,10 +184,10 @@ def test_a_mapping_delivers_batches_and_a_schedule_of_the_template_does_not_coun
 
 
 def test_the_time_of_a_batch_is_a_line_through_what_was_measured() -> None:
-    assert _fitted([(1, 0.3), (3, 0.5), (5, 0.7)], orders=3) == Batches(
-        pytest.approx(3), pytest.approx(0.2), pytest.approx(0.1)
-    )
-    assert _fitted([(2, 0.4), (2, 0.6)], orders=1) == Batches(4, pytest.approx(0), 0.25)
+    rising = _fitted([(1, 0.3), (3, 0.5), (5, 0.7)], orders=3)
+    assert (rising.items, rising.base_s, rising.item_s) == pytest.approx((3, 0.2, 0.1))
+    alike = _fitted([(2, 0.4), (2, 0.6)], orders=1)
+    assert (alike.items, alike.base_s, alike.item_s) == pytest.approx((4, 0, 0.25))
     falling = _fitted([(1, 0.5), (3, 0.3)], orders=1)
     assert falling.item_s == 0, "more messages never make a batch faster"
     steep = _fitted([(1, 0.1), (3, 0.9)], orders=1)
