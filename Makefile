@@ -129,6 +129,9 @@ permissions: .build/host.stamp ## list which permissions the demo uses, and whic
 cost: .build/host.stamp ## rehearse orders and list what they cost, in use and idle; options: ARGS="--help"
 	@$(RUN) python -m tools.cost $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
+capacity: .build/host.stamp ## rehearse orders and list how many per second each hop carries, and why; options: ARGS="--help"
+	@$(RUN) python -m tools.capacity $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 

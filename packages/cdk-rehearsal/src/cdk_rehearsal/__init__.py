@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         texts,
     )
     from cdk_rehearsal.bills import Charge, IdleBill, MeteredBill, Use, idle_bill, metered_bill
+    from cdk_rehearsal.capacity import QUOTAS, Capacity, Hop, capacity_of, quotas_of
     from cdk_rehearsal.checking import check
     from cdk_rehearsal.errors import (
         LoadingError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.intrinsics import Resolver
     from cdk_rehearsal.isolation import TEMPORARY, allowed, process_variables
     from cdk_rehearsal.latency import BILLED, Latency
+    from cdk_rehearsal.loads import Batches, Hottest, Load, Loads
     from cdk_rehearsal.meter import Meter, Record
     from cdk_rehearsal.metering import Metering
     from cdk_rehearsal.moto_region import aws_variables, corrected_moto
@@ -75,6 +77,8 @@ __all__ += ["Explanation", "Permission", "PermissionReport", "Removal", "RolePer
 __all__ += ["permission_report", "read_explanations"]
 __all__ += ["BILLED", "Charge", "IdleBill", "MeteredBill", "Metering", "Price", "Use"]
 __all__ += ["idle_bill", "metered_bill", "prices"]
+__all__ += ["QUOTAS", "Batches", "Capacity", "Hop", "Hottest", "Load", "Loads"]
+__all__ += ["capacity_of", "quotas_of"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
 __all__ += ["WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
@@ -88,6 +92,7 @@ _NAMES = {
         *("listed", "named", "nodes", "texts"),
     ),
     "bills": ("Charge", "IdleBill", "MeteredBill", "Use", "idle_bill", "metered_bill"),
+    "capacity": ("QUOTAS", "Capacity", "Hop", "capacity_of", "quotas_of"),
     "checking": ("check",),
     "errors": ("LoadingError", "RehearsalError", "Unsupported", "UnsupportedTemplateError"),
     "faults": ("FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"),
@@ -96,6 +101,7 @@ _NAMES = {
     "intrinsics": ("Resolver",),
     "isolation": ("TEMPORARY", "allowed", "process_variables"),
     "latency": ("BILLED", "Latency"),
+    "loads": ("Batches", "Hottest", "Load", "Loads"),
     "meter": ("Meter", "Record"),
     "metering": ("Metering",),
     "moto_region": ("aws_variables", "corrected_moto"),

@@ -62,6 +62,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether AWS raises it on request."""
     ceiling: int | None = None
     """The most that AWS grants on request, if that is documented."""
+    code: str | None = None
+    """Its code in Service Quotas."""
     template: tuple[str, ...] = ()
     count: str | None = None
     calls: tuple[str, ...] = ()
@@ -86,8 +88,9 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return Count(**found.groupdict()) if found else None
 
 
-def _read() -> dict[str, Limit]:
-    content = Path(__file__).with_suffix(".toml").read_bytes()
+def read_table(file: str) -> dict[str, Limit]:
+    """Reads a table of limits beside this module; its names have their service in front."""
+    content = Path(__file__).with_name(file).read_bytes()
     services = msgspec.toml.decode(content, type=dict[str, dict[str, Limit]])
     return {
         f"{service}.{name}": limit
@@ -96,7 +99,7 @@ def _read() -> dict[str, Limit]:
     }
 
 
-TABLE: Mapping[str, Limit] = _read()
+TABLE: Mapping[str, Limit] = read_table("limits.toml")
 """All limits by name: the service as boto3 names it, and what is limited."""
 
 LIMITS: dict[str, int] = {
@@ -105,15 +108,15 @@ LIMITS: dict[str, int] = {
 """The values that apply now, by the names of the limits."""
 
 
-def check_quotas(quotas: Mapping[str, Any]) -> None:
+def check_quotas(quotas: Mapping[str, Any], table: Mapping[str, Limit] = TABLE) -> None:
     """Raises RehearsalError for an unknown limit, and for more than AWS ever grants."""
     for name, value in quotas.items():
-        limit = TABLE.get(name)
+        limit = table.get(name)
         if limit is None:
             service = name.partition(".")[0]
-            near = [known for known in TABLE if known.startswith(f"{service}.")]
+            near = [known for known in table if known.startswith(f"{service}.")]
             raise RehearsalError(
-                f"quotas: there is no limit {name!r}: give one of {', '.join(near or TABLE)}"
+                f"quotas: there is no limit {name!r}: give one of {', '.join(near or table)}"
             )
         least = 1 if limit.per else 0
         if type(value) is not int or value < least:

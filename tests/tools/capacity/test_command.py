@@ -1,0 +1,161 @@
+"""`make capacity`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cdk_rehearsal import Assembly, Load, capacity_of, quotas_of
+from tools.capacity import __main__ as command
+
+MEASURED = Path(__file__).with_name("measured.json")
+"""What `make capacity` has measured and written with --json: only the load of an order is read."""
+
+GRANTED = {
+    "apigateway.requests_per_second": 100_000,
+    "dynamodb.table_write_units": 400_000,
+    "lambda.concurrent_executions": 100_000,
+    "scheduler.creations_per_second": 50_000,
+    "scheduler.invocations_per_second": 50_000,
+    "scheduler.schedules": 1_000_000_000,
+}
+
+
+def measured() -> Load:
+    load = command._read(MEASURED)
+    assert load is not None
+    return load
+
+
+@pytest.fixture
+def directory(monkeypatch: pytest.MonkeyPatch, assembly: Path) -> Path:
+    """The templates of `dev`, which the command takes instead of synthesizing any."""
+    monkeypatch.setattr(command, "host_assembly", lambda stage, bus: assembly)
+    monkeypatch.setattr(command, "measure", lambda *_, **__: measured())
+    return assembly
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["capacity", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command.main()
+    return end.value.code
+
+
+def test_the_first_bottlenecks_of_prod_are_known(templates: Mapping[str, Assembly]) -> None:
+    """After a change that lifts one of them, measure again: docs/how-to/find-the-bottleneck.md."""
+    found = capacity_of(templates["prod"], measured(), quotas_of({}))
+    known = [(hop.name, hop.limit) for hop in found.hops if not hop.grows][:5]
+    assert known == [
+        ("Notifications/SendEmail/Function", "ScalingConfig.MaximumConcurrency"),
+        ("Checkout/RunCheckout/Function", "ScalingConfig.MaximumConcurrency"),
+        ("schedules", "scheduler.schedules"),
+        ("POST /carrier/events", "ThrottlingRateLimit"),
+        ("Notifications/SendSms/Function", "ScalingConfig.MaximumConcurrency"),
+    ]
+
+
+def test_design_limits_of_prod_remain_however_much_is_granted(
+    templates: Mapping[str, Assembly],
+) -> None:
+    found = capacity_of(templates["prod"], measured(), quotas_of(GRANTED))
+    assert {hop.name for hop in found.short_of(1000) if hop.remedy == "design"} == {
+        "Analytics/Sales/Table"
+    }
+    assert not [hop for hop in found.short_of(1000) if hop.remedy == "quota"]
+
+
+@pytest.mark.usefixtures("directory")
+def test_the_table_says_what_limits_each_hop_and_what_to_raise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch) == 0
+    output = capsys.readouterr().out
+    for line in (
+        r"Notifications/SendEmail: 2 at once, \d+ ms for a batch of 1, .*"
+        r"; raise _SENDERS in stacks/notifications.py",
+        r"POST /carrier/events: .* 10 a second are allowed"
+        r"; raise callbacks_per_second in stacks/environment.py",
+        r"POST /orders: .*; raise requests_per_second in stacks/environment.py",
+        r"Checkout/RunCheckout: 5 at once, .*; raise consumer_concurrency in stacks/environment.py",
+        r"all functions: .*; raise the quota lambda.concurrent_executions \(L-B99A9384\)",
+        r"Analytics/Sales/Table: .* on the key HOUR#\S+ .*"
+        r"; a design limit \(dynamodb.partition_write_units\)",
+        r"\+ Orders/Orders/Relay: 4 at once, .*; raise WarmThroughput of the table, or wait",
+        r"first bottleneck: \S.* orders per second: raise ",
+    ):
+        assert re.search(line, output), line
+    rates = [float(each.replace(",", "")) for each in re.findall(r"^ *([\d.,]+)\+? \S+", output)]
+    assert rates == sorted(rates)
+
+
+@pytest.mark.usefixtures("directory")
+def test_with_a_rate_it_lists_only_what_does_not_carry_it_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--orders-per-second", "0.5") == 0
+    assert " none\n" in capsys.readouterr().out
+    assert run(monkeypatch, "--orders-per-second", "250") == command.SHORT
+    output = capsys.readouterr().out
+    assert "Notifications/SendEmail: " in output
+    assert "DELETE /orders/{order_id}: " not in output
+
+
+@pytest.mark.usefixtures("directory")
+def test_quotas_of_an_account_move_the_bottleneck(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "quotas.toml"
+    file.write_text("[lambda]\nconcurrent_executions = 2\n", encoding="utf-8")
+    assert run(monkeypatch, "--quotas", str(file)) == 0
+    assert "first bottleneck: all functions, at " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("directory")
+def test_everything_is_written_as_json_and_can_be_read_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "capacity.json"
+    assert run(monkeypatch, "--json", str(file)) == 0
+    first = capsys.readouterr().out
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    assert f"first bottleneck: {report['bottleneck'].removesuffix('/Function')}, at " in first
+    assert msgspec.convert(report["load"], Load) == measured()
+    monkeypatch.delattr(command, "measure")
+    assert run(monkeypatch, "--measured", str(file)) == 0
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "says"),
+    [
+        (("--orders-per-second", "0"), "", "'0' is not a number over 0"),
+        (("--quotas", "FILE"), "[lambda]\nthreads = 1", "there is no limit 'lambda.threads': give"),
+        (("--quotas", "FILE"), "[lambda", "Expected"),
+        (("--quotas", "absent.toml"), "", "absent.toml"),
+        (("--measured", "FILE"), "{}", "is no report of make capacity"),
+        (("--measured", "FILE"), "[", "is no report of make capacity"),
+    ],
+    ids=["rate", "unknown quota", "no TOML", "no file", "no report", "no JSON"],
+)
+@pytest.mark.usefixtures("directory")
+def test_wrong_options_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: tuple[str, str],
+    content: str,
+    says: str,
+) -> None:
+    file = tmp_path / "file"
+    file.write_text(content, encoding="utf-8")
+    given = (arguments[0], str(file) if arguments[1] == "FILE" else arguments[1])
+    assert run(monkeypatch, *given) == command.UNUSABLE
+    assert says in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Capacity: how many orders per second each hop carries."""

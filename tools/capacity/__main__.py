@@ -1,0 +1,204 @@
+"""make capacity: rehearses orders, and prints how many per second each hop carries, and why.
+
+Handlers take the time of docs/how-to/find-the-bottleneck.md. Quotas are AWS's defaults in
+eu-central-1; a TOML file with --quotas has those of an account, such as
+
+    [lambda]
+    concurrent_executions = 10000
+
+Ends with 1 if --orders-per-second names a rate that a hop does not carry, once tables and streams
+have grown, and with 2 if nothing could run.
+"""
+
+import argparse
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from cdk_rehearsal import (
+    BILLED,
+    QUOTAS,
+    Assembly,
+    Capacity,
+    Hop,
+    Load,
+    Loads,
+    RehearsalError,
+    capacity_of,
+    quotas_of,
+)
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, host_assembly
+from tools.demo import json_report, sample
+from tools.demo.csv_file import UnusableFile
+from tools.demo.display import Display
+from tools.demo.orders_file import read_orders
+from tools.demo.run import rehearse, setup_of
+from tools.demo.stock_file import read_stock
+from tools.demo.visits import sample_visits
+
+SHORT, UNUSABLE = 1, 2
+"""Exit codes: a hop does not carry the rate; nothing could run."""
+
+RATE = 2.0
+"""Orders per second that are rehearsed: fewer than any hop carries, so that none is retried."""
+
+_ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError, OSError)
+
+_SETTINGS = {
+    ("SendEmail", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
+    ("SendSms", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
+    ("", "ScalingConfig.MaximumConcurrency"): "consumer_concurrency in stacks/environment.py",
+    ("/events", "ThrottlingRateLimit"): "callbacks_per_second in stacks/environment.py",
+    ("", "ThrottlingRateLimit"): "requests_per_second in stacks/environment.py",
+    ("", "WarmThroughput"): "WarmThroughput of the table, or wait",
+    ("", "kinesis.new_stream_shards"): "the shards of the stream, or wait",
+}
+"""The settings of this application, by a part of the hop's name and the property they set."""
+
+
+def main() -> None:
+    """Prints the table, and exits with 1 if it does not carry the wanted rate."""
+    options = _parser().parse_args()
+    try:
+        if options.json:
+            inputs = [*filter(None, (options.quotas, options.measured))]
+            json_report.require_writable(options.json, inputs=inputs)
+        quotas = quotas_of(tomllib.loads(options.quotas.read_text()) if options.quotas else {})
+        assembly = host_assembly(options.stage, bus=options.bus)
+        load = _read(options.measured) or measure(assembly, seed=options.seed)
+        found = capacity_of(Assembly(assembly), load, quotas)
+    except (*_ERRORS, json_report.UnwritableReport) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(UNUSABLE)
+    wanted = options.orders_per_second
+    print(*lines(found, load, wanted), sep="\n")
+    if options.json:
+        report = {**found.as_json(), "load": msgspec.to_builtins(load)}
+        options.json.write_text(json.dumps(report, indent=2))
+    sys.exit(SHORT if any(not hop.grows for hop in found.short_of(wanted)) else 0)
+
+
+def measure(assembly: Path, *, seed: int) -> Load:
+    """Rehearses the demo's orders, and returns what one of them asks for.
+
+    Not counted is what happens before the first customer comes: supplies, prices and preferences.
+    """
+    orders = read_orders(sample.ORDERS).items
+    visits = sample_visits(orders, seed=seed)
+    measuring: list[Loads] = []
+    measured: list[Load] = []
+    rehearse(
+        assembly,
+        setup_of(read_stock(sample.STOCK).items, visits, is_sample=True),
+        seed=seed,
+        display=Display(Console(stderr=True)),
+        hurried=True,
+        arrivals=RATE,
+        opened=lambda shop: measuring.append(Loads(shop)),
+        conclude=lambda _, run: measured.append(measuring[0].load(len(run.evidence.orders))),
+        latency=BILLED,
+    )
+    return measured[0]
+
+
+def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
+    """Returns the report for the terminal; without a wanted rate, the whole table."""
+    shown = found.short_of(wanted) if wanted else found.hops
+    rows = [
+        f"{hop.orders_per_second:12,.1f}{'+' if hop.grows else ' '} {_name(hop)}: {hop.why}; "
+        f"{_remedy(hop)}"
+        for hop in shown
+    ]
+    title = f"do not carry {wanted:g} orders per second" if wanted else "carry, the lowest first"
+    first = found.bottleneck
+    more = [f"{each * max(wanted, 1):12,.3g}  {name}" for name, each in found.unlimited.items()]
+    return [
+        f"Orders per second that hops {title} (+: at first, AWS raises it as traffic grows)",
+        *(rows or ["        none"]),
+        "",
+        f"Calls per second, at {max(wanted, 1):g} orders per second, to which AWS states no limit "
+        "or one of your account",
+        *more,
+        "",
+        f"measured: {load.orders} orders, which came at {RATE:g} per second",
+        f"first bottleneck: {_name(first)}, at "
+        f"{first.orders_per_second:,.1f} orders per second: {_remedy(first)}",
+    ]
+
+
+def _name(hop: Hop) -> str:
+    return hop.name.removesuffix("/Function")
+
+
+def _remedy(hop: Hop) -> str:
+    if hop.remedy == "design":
+        return f"a design limit ({hop.limit})"
+    if hop.remedy == "quota":
+        code = QUOTAS[hop.limit].code
+        return f"raise the quota {hop.limit}{f' ({code})' if code else ''}"
+    settings = (
+        setting
+        for (part, limit), setting in _SETTINGS.items()
+        if part in hop.name and limit == hop.limit
+    )
+    return f"raise {next(settings, hop.limit)}"
+
+
+def _read(file: Path | None) -> Load | None:
+    """Returns the load in a report of --json, which another run has measured."""
+    if file is None:
+        return None
+    try:
+        return msgspec.convert(json.loads(file.read_bytes())["load"], Load)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RehearsalError(
+            f"{file} is no report of make capacity ({error}): write one with --json"
+        ) from error
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number over 0")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make capacity",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
+    parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
+    parser.add_argument(
+        "--orders-per-second",
+        type=_number,
+        default=0.0,
+        metavar="N",
+        help="list only the hops that do not carry so many",
+    )
+    parser.add_argument(
+        "--quotas", type=Path, metavar="FILE", help="the quotas of an account, in TOML"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FILE",
+        help="do not rehearse: take what an earlier run measured and wrote with --json",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
