@@ -32,7 +32,7 @@ _DEPTHS, _ALARMS = "depths of queues", "states of alarms"
 _METRICS, _LOGS = "ages of messages and counts of topics", "invocations, events and traces"
 """What is missing if calls fail."""
 
-_NOTIFIED = (("NumberOfNotificationsDelivered", 0), ("NumberOfNotificationsFailed", 1))
+_NOTIFIED = (("NumberOfNotificationsDelivered", False), ("NumberOfNotificationsFailed", True))
 """What topics deliver and do not deliver: no log counts it.
 https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
 
@@ -219,7 +219,7 @@ class Reader:
         topics = {topic.path: arn for topic, arn in self._places.of("AWS::SNS::Topic")}
         asked = [
             *(
-                (("age", path, 0), _query("AWS/SQS", _AGE, "QueueName", name, "Maximum"))
+                (("age", path, False), _query("AWS/SQS", _AGE, "QueueName", name, "Maximum"))
                 for name, path in ages.items()
             ),
             *(
@@ -239,7 +239,7 @@ class Reader:
         self._counted_to = max(end, self._counted_to)
 
     def _take_metrics(
-        self, asked: list[tuple[tuple[str, str, int], dict[str, Any]]], end: float
+        self, asked: list[tuple[tuple[str, str, bool], dict[str, Any]]], end: float
     ) -> None:
         queries = [{**query, "Id": f"m{number}"} for number, (_, query) in enumerate(asked)]
         # A metric of a minute may come some minutes after it.
