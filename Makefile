@@ -90,7 +90,7 @@ redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="ch
 console: setup ## watch a stage on a live page; with ARGS=--operate, redrive: STAGE=dev; not on AWS: ENDPOINT=URL
 	$(named)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
-	@$(if $(ENDPOINT),AWS_ENDPOINT_URL=$(ENDPOINT)) $(ACCOUNT) rehearse console cdk.out/$(STAGE) \
+	@$(if $(ENDPOINT),AWS_ENDPOINT_URL=$(ENDPOINT)) $(ACCOUNT) python -m cdk_rehearsal console cdk.out/$(STAGE) \
 		--journal .build/console-$(STAGE).jsonl $(ARGS)
 
 destroy: setup ## remove a stage from the AWS account: STAGE=dev

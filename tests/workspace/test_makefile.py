@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import PAGES
 from workspace.isolation import PROJECT
 
+PROGRAMS = PROJECT / ".venv/bin"
 MAKEFILE = (PROJECT / "Makefile").read_text()
 # Recipes that need the machine's environment, with the reason.
 UNISOLATED = {
@@ -42,7 +44,30 @@ def test_each_recipe_starts_its_tools_through_the_isolation(line: str) -> None:
         assert not re.search(r"\.venv/bin|\bpython|\b(ruff|mypy|node|npm) ", rest), line
 
 
+STARTED = sorted({*re.findall(r"\$\((?:RUN|ACCOUNT)\) ([\w./-]+)", "\n".join(recipes()))})
+SHOWN = sorted(
+    {
+        name
+        for path, text in PAGES.items()
+        if not path.startswith("packages/")
+        for name in re.findall(r"\.venv/bin/([\w-]+)", text)
+    }
+)
+
+
+@pytest.mark.parametrize("tool", STARTED)
+def test_each_tool_of_a_recipe_is_installed(tool: str) -> None:
+    assert tool == "node" or (PROJECT / tool).exists() or (PROGRAMS / tool).exists()
+
+
+@pytest.mark.parametrize("tool", SHOWN)
+def test_each_tool_that_a_document_starts_is_installed(tool: str) -> None:
+    assert (PROGRAMS / tool).exists()
+
+
 def test_recipes_were_found() -> None:
+    assert {"python", "ruff", "mutmut"} <= {*STARTED}
+    assert "python" in SHOWN
     assert len(starts_of_tools()) > 20
     assert "RUN := .venv/bin/python -I workspace/isolation.py\n" in MAKEFILE
     assert "ACCOUNT := $(RUN) --account\n" in MAKEFILE
