@@ -375,6 +375,7 @@ const plans = {
       seen.busy.push((100 * long.reduce((sum, each) => sum + each, 0)) / window);
       seen.later = await page.locator(".bus .number").first().textContent();
       await context.close();
+      if (Math.min(...seen.opened) < 3000 && Math.min(...seen.busy) < 5) break;
     }
   },
 
