@@ -17,10 +17,8 @@ import tomllib
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
 from cdk_rehearsal import (
-    BILLED,
     QUOTAS,
     Assembly,
     Capacity,
@@ -33,13 +31,9 @@ from cdk_rehearsal import (
 )
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.demo import json_report, sample
+from tools.demo import json_report
 from tools.demo.csv_file import UnusableFile
-from tools.demo.display import Display
-from tools.demo.orders_file import read_orders
-from tools.demo.run import rehearse, setup_of
-from tools.demo.stock_file import read_stock
-from tools.demo.visits import sample_visits
+from tools.demo.observation import observed, over_zero, sample_setup
 
 SHORT, UNUSABLE = 1, 2
 """Exit codes: a hop does not carry the rate; nothing could run."""
@@ -88,22 +82,14 @@ def measure(assembly: Path, *, seed: int) -> Load:
 
     Not counted is what happens before the first customer comes: supplies, prices and preferences.
     """
-    orders = read_orders(sample.ORDERS).items
-    visits = sample_visits(orders, seed=seed)
-    measuring: list[Loads] = []
-    measured: list[Load] = []
-    rehearse(
+    return observed(
         assembly,
-        setup_of(read_stock(sample.STOCK).items, visits, is_sample=True),
+        sample_setup(seed),
+        rate=RATE,
         seed=seed,
-        display=Display(Console(stderr=True)),
-        hurried=True,
-        arrivals=RATE,
-        opened=lambda shop: measuring.append(Loads(shop)),
-        conclude=lambda _, run: measured.append(measuring[0].load(len(run.evidence.orders))),
-        latency=BILLED,
+        begin=Loads,
+        end=Loads.load,
     )
-    return measured[0]
 
 
 def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
@@ -161,16 +147,6 @@ def _read(file: Path | None) -> Load | None:
         ) from error
 
 
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number over 0")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make capacity",
@@ -181,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
     parser.add_argument(
         "--orders-per-second",
-        type=_number,
+        type=over_zero,
         default=0.0,
         metavar="N",
         help="list only the hops that do not carry so many",

@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 
 from cdk_rehearsal import (
-    BILLED,
     Assembly,
     Charge,
     IdleBill,
     MeteredBill,
     Metering,
     Price,
-    Rehearsal,
     RehearsalError,
     idle_bill,
     prices,
@@ -31,11 +28,11 @@ from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report, sample
 from tools.demo.csv_file import UnusableFile
-from tools.demo.display import Display
+from tools.demo.observation import observed, over_zero, sample_setup
 from tools.demo.orders_file import read_orders
-from tools.demo.run import DemoRun, DemoSetup, rehearse, setup_of
-from tools.demo.stock_file import plenty_for, read_stock
-from tools.demo.visits import plain_visits, sample_visits
+from tools.demo.run import DemoSetup, setup_of
+from tools.demo.stock_file import plenty_for
+from tools.demo.visits import plain_visits
 
 UNPRICED, UNUSABLE = 1, 2
 """Exit codes: something has no price; nothing could run."""
@@ -85,33 +82,18 @@ def rehearsed(
 
     Not counted is what happens before the first customer comes: supplies, prices and preferences.
     """
-    meterings: list[Metering] = []
-    bills: list[MeteredBill] = []
 
-    def conclude(shop: Rehearsal, run: DemoRun) -> None:
-        orders = len(run.evidence.orders)
-        bills.append(meterings[0].bill(known, orders=orders, rate=rate))
+    def billed(metering: Metering, orders: int) -> MeteredBill:
+        return metering.bill(known, orders=orders, rate=rate)
 
-    rehearse(
-        assembly,
-        setup,
-        seed=seed,
-        display=Display(Console(stderr=True)),
-        hurried=True,
-        arrivals=rate,
-        opened=lambda shop: meterings.append(Metering(shop)),
-        conclude=conclude,
-        latency=BILLED,
-    )
-    return bills[0]
+    return observed(assembly, setup, rate=rate, seed=seed, begin=Metering, end=billed)
 
 
 def _setup(orders: Path | None, seed: int) -> DemoSetup:
-    wanted = read_orders(orders or sample.ORDERS).items
-    if orders is not None:
-        return setup_of(plenty_for(wanted), plain_visits(wanted), is_sample=False)
-    supplies = read_stock(sample.STOCK).items
-    return setup_of(supplies, sample_visits(wanted, seed=seed), is_sample=True)
+    if orders is None:
+        return sample_setup(seed)
+    wanted = read_orders(orders).items
+    return setup_of(plenty_for(wanted), plain_visits(wanted), is_sample=False)
 
 
 def _lines(
@@ -185,25 +167,15 @@ def _price(text: str) -> tuple[str, Price]:
         ) from error
 
 
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number over 0")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make cost", description=__doc__)
     parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
     parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
     parser.add_argument("--orders", type=Path, help="your own orders in a CSV file, as in the demo")
-    parser.add_argument("--rate", type=_number, default=RATE, help=f"orders per second ({RATE})")
+    parser.add_argument("--rate", type=over_zero, default=RATE, help=f"orders per second ({RATE})")
     parser.add_argument(
         "--orders-per-day",
-        type=_number,
+        type=over_zero,
         action="append",
         default=[],
         metavar="N",
