@@ -70,20 +70,25 @@ def failures(project: Path) -> Mapping[str, Document]:
     return found
 
 
-def redrive(project: Path, queue: str, page: Document) -> str:
+def preparation(project: Path) -> str:
+    """Returns the commands with which every page of the runbook begins."""
+    start, _, _ = (project / _RUNBOOK).read_text(encoding="utf-8").partition("\n## ")
+    return "\n".join(blocks(start))
+
+
+def redrive(queue: str, page: Document, prepared: str) -> str:
     """Returns the runbook's commands that redrive a dead-letter queue, ready to be pasted.
 
-    `page` is the page that the queue's alarm names. The result is empty if the page redrives
-    nothing with a single command.
+    `page` is the page that the queue's alarm names, and `prepared` the `preparation`. The result is
+    empty if the page redrives nothing with a single command.
     """
     context, consumer = queue.split("/")[:2]
     for block in blocks(page.text):
         if block.startswith("make redrive"):
             return block.replace("checkout RunCheckout", f"{context.lower()} {consumer}")
         if "start-message-move-task" in block:
-            start, _, _ = (project / _RUNBOOK).read_text(encoding="utf-8").partition("\n## ")
             named = f"CONTEXT={context.lower()} CONSUMER={consumer}"
-            commands = "\n".join([*blocks(start), block])
+            commands = f"{prepared}\n{block}"
             return commands.replace("CONTEXT=checkout CONSUMER=RunCheckout", named)
     return ""
 

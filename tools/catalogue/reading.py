@@ -33,7 +33,15 @@ from tools.catalogue.model import (
     Version,
     WorkflowPage,
 )
-from tools.catalogue.prose import decisions, failures, occasions, of_contexts, purpose, redrive
+from tools.catalogue.prose import (
+    decisions,
+    failures,
+    occasions,
+    of_contexts,
+    preparation,
+    purpose,
+    redrive,
+)
 from tools.catalogue.references import grants, path_of
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.frozen import contract_of
@@ -83,6 +91,7 @@ class _Reader:
         self._contexts = sorted({_context(resource) for resource in assembly.resources})
         self._prose = of_contexts(PROJECT, self._contexts)
         self._failures = failures(PROJECT)
+        self._prepared = preparation(PROJECT)
         self._everything: dict[str, DeliveryPath] = {}
 
     def system(self, stage: str) -> System:
@@ -202,6 +211,7 @@ class _Reader:
         policy = queue.properties.get("RedrivePolicy", {})
         alarms = self._watching(queue.path)
         pages = [self._failures[alarm.failure] for alarm in alarms if parks]
+        commands = (redrive(queue.path, page, self._prepared) for page in pages)
         return QueuePage(
             path=queue.path,
             context=_context(queue),
@@ -212,7 +222,7 @@ class _Reader:
             consumer=readers[0].target if readers else None,
             parking=self._path(queue, policy.get("deadLetterTargetArn")),
             alarms=alarms,
-            redrive=next(filter(None, (redrive(PROJECT, queue.path, page) for page in pages)), ""),
+            redrive=next(filter(None, commands), ""),
         )
 
     def _workflow(self, machine: Resource) -> WorkflowPage:

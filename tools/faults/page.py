@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -96,7 +95,7 @@ def _sections(results: Sequence[CaseResult]) -> Iterable[_Section]:
             yield _Section(title, sorted(ran), sites, impossible)
 
 
-def _said(cases: Sequence[CaseResult]) -> Any:
+def _said(cases: Sequence[CaseResult]) -> str:
     """Returns in words what the marks of a row show."""
     counted = Counter(case.verdict for case in cases)
     return ", ".join(f"{counted[v]} {v.value}" for v in MARKS if counted[v]) or "no fault"

@@ -10,7 +10,7 @@ from tools.catalogue.fields import changes, fields
 from tools.catalogue.graphviz import graphs_of
 from tools.catalogue.markdown import html
 from tools.catalogue.model import System, WorkflowPage
-from tools.catalogue.prose import redrive
+from tools.catalogue.prose import preparation, redrive
 from tools.catalogue.site import breakable, named, timed
 from workspace.isolation import PROJECT
 
@@ -177,7 +177,7 @@ def test_a_dead_letter_queue_shows_the_commands_that_redrive_it(system: System) 
 
 def test_a_page_of_the_runbook_without_a_redrive_gives_no_commands(system: System) -> None:
     page = system.failures["the-relay-lags"]
-    assert redrive(PROJECT, "Checkout/RunCheckout/DeadLetters", page) == ""
+    assert redrive("Checkout/RunCheckout/DeadLetters", page, preparation(PROJECT)) == ""
 
 
 def test_the_failures_name_their_alarms_as_the_runbook_does(system: System) -> None:
