@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,8 +19,16 @@ from rich.table import Table
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.weakening import Mutant, mutants
 from stacks.constructs.packaging import PackagingError
+from stacks.environment import Environment
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.mutation.campaign import DURABILITY, STAGE, CampaignError, MutantResult, run
+from tools.mutation.campaign import (
+    DURABILITY,
+    OTHER_BUS,
+    STAGE,
+    CampaignError,
+    MutantResult,
+    run,
+)
 from tools.mutation.operators import OPERATORS
 from tools.mutation.survivors import explanations, stale, unexplained
 
@@ -38,7 +45,7 @@ def main() -> None:
     except (CampaignError, PackagingError, SynthesisError, ValueError) as error:
         sys.exit(f"error: {error}")
     _show(console, results)
-    problems = _problems(results, complete=not options.only)
+    problems = _problems(results, options.bus, complete=not options.only)
     for problem in problems:
         console.print(f"[red]{problem}[/red]", soft_wrap=True)
     sys.exit(1 if problems else 0)
@@ -59,26 +66,28 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="TEXT", help="only operators with TEXT in their name")
     parser.add_argument(
-        "--assemblies", type=Path, metavar="DIR", help="with dev/ and prod/, as `make synth` writes"
+        "--bus", choices=OTHER_BUS, default=Environment.bus, help="the kind of event bus (custom)"
     )
     return parser.parse_args()
 
 
 def _campaign(options: argparse.Namespace, console: Console) -> list[MutantResult]:
-    if options.assemblies is None:
-        console.print("Synthesizing both stages")
-        templates = {stage: Assembly(host_assembly(stage)) for stage in STAGES}
-        classic = Assembly(host_assembly(STAGE, bus="classic"))
-    else:
-        classic = None
-        templates = {stage: Assembly(options.assemblies / stage) for stage in STAGES}
+    console.print("Synthesizing both stages")
+    templates = {stage: Assembly(host_assembly(stage, bus=options.bus)) for stage in STAGES}
+    other = Assembly(host_assembly(STAGE, bus=OTHER_BUS[options.bus]))
     operators = [each for each in OPERATORS if not options.only or options.only in each.name]
     chosen = list(mutants(templates[STAGE], operators, each=options.each))
     if not chosen:
         raise ValueError(f'no operator has "{options.only}" in its name: see operators.toml')
     with Progress(console=console) as progress:
         task = progress.add_task(f"{len(chosen)} mutants", total=len(chosen))
-        return run(templates, chosen, lambda _: progress.advance(task), classic=classic)
+        return run(
+            templates,
+            chosen,
+            lambda _: progress.advance(task),
+            bus=options.bus,
+            other_bus=other,
+        )
 
 
 def _show(console: Console, results: Sequence[MutantResult]) -> None:
@@ -109,8 +118,8 @@ def _survivors(results: Sequence[MutantResult]) -> list[Mutant]:
     return [result.mutant for result in results if not result.killers]
 
 
-def _problems(results: Sequence[MutantResult], *, complete: bool) -> list[str]:
-    known = explanations()
+def _problems(results: Sequence[MutantResult], bus: str, *, complete: bool) -> list[str]:
+    known = [each for each in explanations() if each.bus in (None, bus)]
     survivors = _survivors(results)
     problems = [
         f"{each} survived: add a test that fails, or an explanation to survivors.toml"

@@ -44,11 +44,14 @@ _OPTIONS = (
     # It would collect all garbage several times at the end.
     *("-p", "no:unraisableexception"),
 )
-_WEAKENED = {"shop", "prod", "custom"}
-"""Fixtures that return the weakened stage. A test that compares stages would kill any mutant."""
+_WEAKENED = {"shop", "prod"}
+"""Fixtures that return the weakened stage, as that of its kind of bus does.
+
+A test that compares stages would kill any mutant.
+"""
 _NEEDS_MORE = {"assembly", "cloud", "commits", "shared_directory"}
-_CLASSIC = "classic"
-"""A fixture that returns the stage on the classic bus, unchanged."""
+OTHER_BUS = {"classic": "custom", "custom": "classic"}
+"""The other kind of each kind of bus. Both are names of fixtures."""
 
 
 @dataclass
@@ -81,7 +84,8 @@ class _Campaign:
     templates: Mapping[str, Assembly]
     mutants: Sequence[Mutant]
     progress: Callable[[MutantResult], object]
-    classic: Assembly | None = None
+    bus: str
+    other_bus: Assembly | None
     results: list[MutantResult] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     weakened: Assembly | None = None
@@ -90,11 +94,9 @@ class _Campaign:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keeps the tests that read only the templates of the stage."""
+        unknown = _NEEDS_MORE if self.other_bus else {*_NEEDS_MORE, OTHER_BUS[self.bus]}
         items[:] = [
-            item
-            for item in items
-            if _looks_at_templates(item)
-            and (self.classic or _CLASSIC not in getattr(item, "fixturenames", ()))
+            item for item in items if _looks_at_templates(item, {*_WEAKENED, self.bus}, unknown)
         ]
 
     @pytest.hookimpl(tryfirst=True)
@@ -143,16 +145,18 @@ def _fixtures(campaign: _Campaign) -> ModuleType:
     def shop(templates: Mapping[str, Assembly]) -> Assembly:
         return templates[STAGE]
 
-    @pytest.fixture
-    def custom(templates: Mapping[str, Assembly]) -> Assembly:
+    @pytest.fixture(name=campaign.bus)
+    def weakened(templates: Mapping[str, Assembly]) -> Assembly:
         return templates[STAGE]
 
-    @pytest.fixture
-    def classic() -> Assembly | None:
-        return campaign.classic
+    @pytest.fixture(name=OTHER_BUS[campaign.bus])
+    def unchanged() -> Assembly | None:
+        return campaign.other_bus
 
     module = ModuleType("weakened_templates")
-    vars(module).update(templates=templates, stage=stage, shop=shop, custom=custom, classic=classic)
+    vars(module).update(
+        templates=templates, stage=stage, shop=shop, weakened=weakened, unchanged=unchanged
+    )
     return module
 
 
@@ -162,15 +166,16 @@ def run(
     progress: Callable[[MutantResult], object] = lambda _: None,
     tests: Sequence[str] = TESTS,
     *,
-    classic: Assembly | None = None,
+    bus: str = "custom",
+    other_bus: Assembly | None = None,
 ) -> list[MutantResult]:
-    """Runs the checks on each mutant of the weakened stage, which is on the Custom Event Bus.
+    """Runs the checks on each mutant of the weakened stage, which is on this kind of `bus`.
 
-    Without the stage on the `classic` bus, tests that compare the two do not run.
+    Without the stage on the `other_bus`, tests that need it do not run.
 
     Raises CampaignError if a test fails on the unchanged templates, or if there are no tests.
     """
-    campaign = _Campaign(templates, mutants, progress, classic)
+    campaign = _Campaign(templates, mutants, progress, bus, other_bus)
     output = io.StringIO()
     inner = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
     try:
@@ -195,11 +200,11 @@ def _broken_rules(weakened: Assembly) -> list[str]:
         return [f"{DURABILITY}::{type(error).__name__}"]
 
 
-def _looks_at_templates(item: pytest.Item) -> bool:
+def _looks_at_templates(item: pytest.Item, weakened: set[str], unknown: set[str]) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     another_stage = "dev" in parameters.values()
-    return bool(fixtures & _WEAKENED) and not fixtures & _NEEDS_MORE and not another_stage
+    return bool(fixtures & weakened) and not fixtures & unknown and not another_stage
 
 
 def _fails(item: pytest.Item) -> bool:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cdk_rehearsal.weakening import Mutant
+from tools.mutation.campaign import OTHER_BUS
 
 EXPLANATIONS = Path(__file__).with_name("survivors.toml")
 
@@ -19,6 +20,8 @@ class SurvivorExplanation:
     resource: str
     property: str
     why: str
+    bus: str | None = None
+    """The kind of bus whose mutants it explains; None: both."""
 
     def matches(self, mutant: Mutant) -> bool:
         """Whether the explanation is about this mutant."""
@@ -40,14 +43,20 @@ def explanations(path: Path = EXPLANATIONS) -> list[SurvivorExplanation]:
     """
     entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
     for entry in entries:
-        optional = {"resource", "properties"}
-        if entry.keys() - optional != {"operator", "why"} or not entry["why"].strip():
+        optional = {"resource", "properties", "bus"}
+        if (
+            entry.keys() - optional != {"operator", "why"}
+            or not entry["why"].strip()
+            or entry.get("bus") not in (None, *OTHER_BUS)
+        ):
             raise ValueError(
                 f"{path.name}: wrong entry {entry}: give an operator and a why, and optionally a "
-                "resource and properties"
+                "resource, properties and a bus (classic or custom)"
             )
     return [
-        SurvivorExplanation(entry["operator"], entry.get("resource", "*"), each, entry["why"])
+        SurvivorExplanation(
+            entry["operator"], entry.get("resource", "*"), each, entry["why"], entry.get("bus")
+        )
         for entry in entries
         for each in entry.get("properties", ["*"])
     ]

@@ -41,6 +41,17 @@ def test_weakened_templates_are_killed_and_harmless_ones_survive(
     assert found[HARMLESS.name].killers == []
 
 
+def test_a_weakened_classic_bus_is_killed_by_a_test_of_classic_buses(
+    templates: Mapping[str, Assembly], classic: Assembly, custom: Assembly
+) -> None:
+    (operator,) = [each for each in OPERATORS if each.name == "archive: no events"]
+    (mutant,) = mutants(classic, [operator], each=1)
+    tests = ["tests/stacks/test_custom_bus.py", "tests/stacks/test_rules.py"]
+    on_classic = {**templates, "prod": classic}
+    (result,) = run(on_classic, [mutant], tests=tests, bus="classic", other_bus=custom)
+    assert "test_the_archive_keeps_every_event_of_the_shop" in str(result.by_tests)
+
+
 def test_templates_that_fail_unchanged_are_an_error(templates: Mapping[str, Assembly]) -> None:
     (mutant, *_) = sample(templates["prod"])
     broken = {**templates, "prod": mutant.of(templates["prod"])}
@@ -90,6 +101,7 @@ class TestSurvivors:
             'operator = "alarm: gone"\nwhy = " "',
             'why = "because"',
             'operator = "alarm: gone"\nwhy = "because"\nwhen = "always"',
+            'operator = "alarm: gone"\nwhy = "because"\nbus = "new"',
         ],
     )
     def test_an_incomplete_or_unknown_entry_is_an_error(self, tmp_path: Path, entry: str) -> None:
