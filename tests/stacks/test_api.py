@@ -29,6 +29,22 @@ def test_every_route_checks_a_token_or_a_signature(
         assert authorizer.properties["AuthorizerType"] == "JWT"
 
 
+def test_each_context_that_takes_callbacks_has_an_alarm_for_forged_ones(shop: Assembly) -> None:
+    takers = {
+        function.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for route in shop.of_type("AWS::ApiGatewayV2::Route")
+        if isinstance(handler_of(function := function_of(shop, route)), Callback)
+    }
+    watched = [
+        dimension["Value"]
+        for alarm in shop.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties.get("MetricName") == "ForgedCallbacks"
+        for dimension in alarm.properties["Dimensions"]
+    ]
+    assert takers
+    assert sorted(watched) == sorted(takers)
+
+
 def test_these_are_all_routes(shop: Assembly) -> None:
     routes = {
         route.properties["RouteKey"]: function_of(shop, route).properties["Handler"]
