@@ -539,6 +539,34 @@ def test_a_parcel_that_could_not_be_paid_is_no_finding_but_a_figure() -> None:
     assert held.right["not collected"] == {"EUR": -500}
 
 
+UNREVIEWED: dict[str, tuple[Falsify, str]] = {
+    "none": (lambda _: None, ""),
+    "there is another reason": (
+        lambda evidence: evidence.committed["ReturnRefused.v2 of sold"].data.update(reason="used"),
+        "the return of order sold has no decision",
+    ),
+    "staff decided in time": (
+        lambda evidence: evidence.decided.update(sold=False),
+        "the return of order sold was decided, but refused unreviewed",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", UNREVIEWED)
+def test_a_return_that_nobody_reviews_in_time_is_refused(wrong: str) -> None:
+    spoil, finding = UNREVIEWED[wrong]
+    evidence = correct_evidence()
+    evidence.return_requests.add("sold")
+    refused = event("ReturnRefused.v2", "sold")
+    refused.data["reason"] = "not_reviewed"
+    publish(evidence, event("ReturnRequested.v2", "sold"))
+    publish(evidence, refused)
+    evidence.sent[Channel.EMAIL].update({ADDRESS: 1})
+    spoil(evidence)
+    assert finding in findings(evidence)
+    assert finding or not findings(evidence)
+
+
 def failed_refund_evidence() -> Evidence:
     """The refund of a returned order failed: the shop owes it to the customer."""
     evidence = correct_evidence()

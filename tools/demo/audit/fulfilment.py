@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from lambdas.notifications.domain import OCCASIONS
 from lambdas.notifications.events import Channel
+from lambdas.returns.events import RefusalReason, ReturnRefused
 from tools.demo.audit.check import Check, check
 from tools.demo.evidence import (
     CARRIER,
@@ -121,7 +122,15 @@ def _returns(evidence: Evidence) -> Check:
             if (order.status == "returned") != (order_id in events["OrderReturned"]):
                 back = "after" if order_id in events["OrderReturned"] else "without"
                 yield f"order {order_id} is {order.status} {back} its return: {ORDERS}"
-        for order_id in sorted(evidence.return_requests - evidence.decided.keys()):
+        unreviewed = {
+            event.subject
+            for event in evidence.committed.values()
+            if event.type == ReturnRefused.detail_type()
+            and event.data["reason"] == RefusalReason.NOT_REVIEWED
+        }
+        for order_id in sorted(unreviewed & evidence.decided.keys()):
+            yield f"the return of order {order_id} was decided, but refused unreviewed: {RETURNS}"
+        for order_id in sorted(evidence.return_requests - evidence.decided.keys() - unreviewed):
             yield f"the return of order {order_id} has no decision: {RETURNS}"
 
     right = {
