@@ -48,7 +48,8 @@ print(changes)
 # What runs on moto, and imports it.
 ON_MOTO = (
     *("authorization", "deployment", "hooks", "loading", "metered_tables", "metering"),
-    *("moto_patches", "outside", "permission_use", "resources", "server", "services", "support"),
+    *("moto_patches", "outside", "permission_use", "recovery", "resources", "server", "services"),
+    "support",
 )
 # The first starts the command; the second needs aws_cdk, whose import starts Node.js.
 EXCLUDED = ("cdk_rehearsal.__main__", "cdk_rehearsal.validation")
