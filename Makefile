@@ -87,6 +87,10 @@ redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="ch
 	$(named)
 	@$(ACCOUNT) python -m tools.redrive --stage $(STAGE) $(ARGS)
 
+restore: setup ## bring back items that a table has lost: STAGE=dev ARGS="orders Orders"
+	$(named)
+	@$(ACCOUNT) python -m tools.restore --stage $(STAGE) $(ARGS)
+
 console: setup ## watch a stage on a live page; with ARGS=--operate, redrive: STAGE=dev; not on AWS: ENDPOINT=URL
 	$(named)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from cdk_rehearsal.policies import identity_allows
     from cdk_rehearsal.price_lists import Price, prices
+    from cdk_rehearsal.recovery import TableRecovery
     from cdk_rehearsal.rehearsal import OUTSIDE, Rehearsal
     from cdk_rehearsal.services.apis import HttpFront, HttpResponse
     from cdk_rehearsal.services.connections import WebSocket
@@ -80,7 +81,7 @@ __all__ += ["idle_bill", "metered_bill", "prices"]
 __all__ += ["QUOTAS", "Batches", "Capacity", "Hop", "Hottest", "Load", "Loads"]
 __all__ += ["capacity_of", "quotas_of"]
 __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "Response"]
-__all__ += ["WebSocket", "WebSocketRefused"]
+__all__ += ["TableRecovery", "WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
@@ -112,6 +113,7 @@ _NAMES = {
         *("permission_report", "read_explanations"),
     ),
     "price_lists": ("Price", "prices"),
+    "recovery": ("TableRecovery",),
     "rehearsal": ("OUTSIDE", "Rehearsal"),
     "services.functions": ("InvocationResult",),
     "services.apis": ("HttpFront", "HttpResponse"),

@@ -48,7 +48,8 @@ print(changes)
 # What runs on moto, and imports it.
 ON_MOTO = (
     *("authorization", "deployment", "hooks", "loading", "metered_tables", "metering"),
-    *("moto_patches", "outside", "permission_use", "resources", "server", "services", "support"),
+    *("moto_patches", "outside", "permission_use", "recovery", "resources", "server", "services"),
+    "support",
 )
 # The first starts the command; the second needs aws_cdk, whose import starts Node.js.
 EXCLUDED = ("cdk_rehearsal.__main__", "cdk_rehearsal.validation")
@@ -76,7 +77,7 @@ def test_the_public_names_and_all_that_runs_without_moto_do_not_import_it() -> N
     names = [name for name in modules() if name.split(".")[1] not in ON_MOTO]
     assert "cdk_rehearsal.rehearsal" in names
     on_moto = {"HttpFront", "HttpResponse", "InvocationResult", "Request", "Response", "check"}
-    on_moto |= {"Metering", "WebSocket", "WebSocketRefused"}
+    on_moto |= {"Metering", "TableRecovery", "WebSocket", "WebSocketRefused"}
     on_moto |= {*cdk_rehearsal._NAMES["permission_use"]}
     after = f"""
 import cdk_rehearsal

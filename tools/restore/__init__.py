@@ -1,0 +1,1 @@
+"""Brings back items that a table has lost: `make restore`."""

@@ -1,0 +1,5 @@
+"""`python -m tools.restore`: see `tools.restore.cli`."""
+
+from tools.restore.cli import main
+
+main()
