@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from cdk_rehearsal import Rehearsal, RehearsalError
 from cdk_rehearsal.errors import LoadingError
-from cdk_rehearsal.latency import Latency
+from cdk_rehearsal.latency import NONE, Latency
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Deploy, Rehearse
 from rehearsal.worlds import World
@@ -399,6 +399,18 @@ def test_a_functions_modules_stay_apart_from_the_programs_modules_of_the_same_na
     shop = rehearse()
     assert shop.invoke("Shop/Function", {}).payload is True
     assert sys.modules["index"] is ours
+
+
+def test_the_programs_modules_are_there_after_a_rehearsal_that_ended_within_a_handler(
+    template: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = io  # any module object will do
+    monkeypatch.setitem(sys.modules, "index", ours)
+    template.function("Function", "import time\ndef handler(event, context): time.sleep(2)")
+    with Rehearsal(template.write(), latency=NONE) as shop:
+        shop.spawn(shop.invoke, "Shop/Function", {})
+        shop.run_for(1)
+    assert sys.modules.get("index") is ours
 
 
 def test_metrics_of_one_environment_do_not_get_into_anothers(

@@ -169,10 +169,11 @@ class Scheduler:
 
     def close(self) -> None:
         """Kills the remaining processes, and forgets all that is due."""
-        for process in list(self._processes):
-            process.kill()
-            process.timer = None
-            self._switch(process)
+        with self._aside():
+            for process in list(self._processes):
+                process.kill()
+                process.timer = None
+                self._switch(process)
         self._agenda.clear()
         self._processes.clear()
         self._failure = None
@@ -250,15 +251,24 @@ class Scheduler:
         self._horizon = float("-inf") if self._pacer.is_real else horizon
         self._hub = greenlet.getcurrent()
         self._pacer.start()
-        if self.outside is not None:
-            self.outside.exit()
+        try:
+            with self._aside():
+                yield
+        finally:
+            self._running = False
+            self._horizon = float("-inf")
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Puts the program's own modules aside, because processes have theirs."""
+        if self.outside is None:
+            yield
+            return
+        self.outside.exit()
         try:
             yield
         finally:
-            if self.outside is not None:
-                self.outside.enter()
-            self._running = False
-            self._horizon = float("-inf")
+            self.outside.enter()
 
     def _step(self, limit: float) -> bool:
         """Runs the next call that is due up to ``limit``; returns whether there was one."""
