@@ -56,6 +56,12 @@ FIRST = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns the number of workers for `-n auto`: tests of pages and commands often wait."""
+    cores = os.cpu_count() or 1
+    return cores + cores // 2
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds an option for the kind of event bus. `.ci/runtime` passes the one that is no default."""
     parser.addoption(
