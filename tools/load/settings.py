@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cdk_rehearsal import BILLED, Assembly, Resource
+from cdk_rehearsal import BILLED, Assembly, RehearsalError, Resource, quotas_of
 from tools.load.flows import Flow, Span, Within
 
 _LARGEST_BATCH = {"AWS::SQS::Queue": 10}
@@ -75,11 +75,23 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
         return self.retention_s / (1 - self.items_per_second() / items_per_second) / _DAY_S
 
 
-def hops_of(assembly: Assembly, flow: Flow, quotas: Mapping[str, float]) -> dict[str, Hop]:
-    """Returns the hops that the measured orders passed, by function."""
-    found = {hop.function: hop for hop in _mapped(assembly, flow, quotas)}
+def hops_of(
+    assembly: Assembly, flow: Flow, quotas: Mapping[str, float] | None = None
+) -> dict[str, Hop]:
+    """Returns the hops that the measured orders passed, by function.
+
+    Quotas are AWS's defaults, unless others are given. Raises RehearsalError if the orders were
+    measured with other templates.
+    """
+    found = {hop.function: hop for hop in _mapped(assembly, flow, quotas or quotas_of({}))}
     found |= {hop.function: hop for hop in _routed(assembly, flow)}
-    return {edge.target.function: found[edge.target.function] for edge in flow.edges}
+    passed = dict.fromkeys(edge.target.function for edge in flow.edges)
+    if absent := sorted(passed.keys() - found.keys()):
+        raise RehearsalError(
+            f"the measured orders passed {', '.join(absent)}, which no mapping or route of these "
+            "templates invokes: measure again, without --measured"
+        )
+    return {function: found[function] for function in passed}
 
 
 def _mapped(assembly: Assembly, flow: Flow, quotas: Mapping[str, float]) -> Iterator[Hop]:
@@ -157,6 +169,8 @@ def _routed(assembly: Assembly, flow: Flow) -> Iterator[Hop]:
         for route, stated in (stage.properties.get("RouteSettings") or {}).items():
             limits[f"{path} {route}"] = {**usual[path], **stated}
     for path, route in flow.routes.items():
+        if path not in functions:
+            continue
         stated = limits.get(route) or usual.get(route.partition(" ")[0], {})
         rate = float(stated.get("ThrottlingRateLimit", "inf"))
         yield Hop(

@@ -112,7 +112,7 @@ def simulate(
     until: float,
     concurrency: float,
     confirmed: str,
-    clients: Clients = Clients(),  # noqa: B008 - it is frozen
+    clients: Clients = Clients(),
     slow: Slow | None = None,
     seed: int = 1,
 ) -> Outcome:
@@ -299,7 +299,9 @@ class _Station:
         else:
             run.free -= self._weight
         counts.tries += items
-        seconds = (hop.base_s + items * hop.item_s) * hop.spread[int(run.random.random() * self._spread)]
+        seconds = (hop.base_s + items * hop.item_s) * hop.spread[
+            int(run.random.random() * self._spread)
+        ]
         if run.slow:
             seconds += run.waits_for(hop, items)
         self._running += 1
@@ -385,6 +387,7 @@ class _Queue(_Station):
     def __init__(self, run: _Run, hop: Hop) -> None:
         super().__init__(run, hop)
         self._visible: deque[_Message] = deque()
+        self._most = _MOST_POLLERS if hop.most is None else hop.most
         self._active = 0
         self._busy_since = 0.0
         self._planned = inf
@@ -404,19 +407,24 @@ class _Queue(_Station):
         self._wake()
 
     def _wake(self) -> None:
-        if self._visible and self._planned > self.run.now + self.hop.poll_s[1]:
-            self._plan(self.run.now + self.run.draw(self.hop.poll_s))
+        """Plans a poll, unless one is planned already: now, or when one more is at work."""
+        now, latest = self.run.now, self.run.now + self.hop.poll_s[1]
+        if not self._visible or self._planned <= latest:
+            return
+        if self._active < self._limit():
+            self._plan(now + self.run.draw(self.hop.poll_s))
+        elif self._limit() < self._most:
+            self._plan(now + 1 / _POLLERS_PER_S)
 
     def _plan(self, time: float) -> None:
-        if time < self._planned and self._active < self._limit():
+        if time < self._planned:
             self._planned = time
             self.run.at(time, self._poll, time)
 
     def _limit(self) -> int:
         """Returns how many batches the mapping handles at once: the more, the longer it is busy."""
         busy = self.run.now - self._busy_since if self._active else 0.0
-        most = _MOST_POLLERS if self.hop.most is None else self.hop.most
-        return min(most, _FIRST_POLLERS + int(busy * _POLLERS_PER_S))
+        return min(self._most, _FIRST_POLLERS + int(busy * _POLLERS_PER_S))
 
     def _drop(self) -> None:
         while self._visible and self._visible[0].done:
@@ -436,10 +444,7 @@ class _Queue(_Station):
                     self._busy_since = self.run.now
                 self._active += 1
                 self._try((batch, self.run.now + self.hop.visibility_s, _THROTTLED_S[0]))
-        if self._visible and self._limit() < (self.hop.most or _MOST_POLLERS):
-            time = self.run.now + 1 / _POLLERS_PER_S
-            self._planned = time
-            self.run.at(time, self._poll, time)
+        self._wake()
 
     def _gathers(self) -> bool:
         if not self.hop.window_s or len(self._visible) >= self.hop.batch_size:
@@ -482,7 +487,9 @@ class _Queue(_Station):
         started = self.invoke(len(batch))
         if started is None:
             if run.now + pause < visible:
-                run.at(run.now + pause, self._try, (batch, visible, min(2 * pause, _THROTTLED_S[1])))
+                run.at(
+                    run.now + pause, self._try, (batch, visible, min(2 * pause, _THROTTLED_S[1]))
+                )
                 return
             self._active -= 1
             run.at(visible, self._reappear, batch)
