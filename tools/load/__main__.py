@@ -91,9 +91,9 @@ def main() -> None:
     """Prints the tables, and exits with 1 if the stage does not survive the overload."""
     options = _parser().parse_args()
     try:
-        if options.json:
-            inputs = [*filter(None, (options.quotas, options.measured))]
-            json_report.require_writable(options.json, inputs=inputs)
+        inputs = [*filter(None, (options.quotas, options.measured))]
+        for file in filter(None, (options.json, options.svg)):
+            json_report.require_writable(file, inputs=inputs)
         quotas = quotas_of(tomllib.loads(options.quotas.read_text()) if options.quotas else {})
         directory = host_assembly(options.stage, bus=options.bus)
         flow = read_flow(options.measured) or measure(directory, seed=options.seed)
@@ -180,8 +180,11 @@ def lines(found: Load, stage: str) -> list[str]:
         found_s = outcome.latencies(start, end)
         parts = "".join(f"{percentile(found_s, part):9.1f}" for part in _PARTS)
         text.append(f"{name:24}{parts}{len(found_s):9,}")
-    text += ["", *_endless(found)]
-    verdict = "survives it: nothing is lost" if found.holds else "does not survive it"
+    endless = [*_endless(found)]
+    text += ["", *endless]
+    ends = pattern.end_s < pattern.until_s or not endless
+    verdict = "survives it: nothing is lost" if ends else "has lost nothing yet"
+    verdict = verdict if found.holds else "does not survive it"
     first = f"; the most waits at {found.hops[busiest[0]].name}" if busiest else ""
     return [*text, f"{stage} {verdict}{first}"]
 
