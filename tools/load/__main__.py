@@ -185,6 +185,8 @@ def lines(found: Load, stage: str) -> list[str]:
     ends = pattern.end_s < pattern.until_s or not endless
     verdict = "survives it: nothing is lost" if ends else "has lost nothing yet"
     verdict = verdict if found.holds else "does not survive it"
+    if refused := sum(each.refused for each in outcome.counts.values()):
+        verdict += f", but clients give up {refused:,} requests"
     first = f"; the most waits at {found.hops[busiest[0]].name}" if busiest else ""
     return [*text, f"{stage} {verdict}{first}"]
 

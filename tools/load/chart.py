@@ -58,10 +58,10 @@ def _panel(name: str, at: Sequence[float], series: Series, over: range, top: int
         f'<text class="head" x="16" y="{top - 8}">{escape(name)}</text>',
     ]
     for part in (0.0, 0.5, 1.0):
-        line = y(most * part)
-        parts.append(f'<path class="axis" d="M{_LEFT} {line}H{_WIDTH - 16}"/>')
+        height = y(most * part)
+        parts.append(f'<path class="axis" d="M{_LEFT} {height}H{_WIDTH - 16}"/>')
         text = f"{most * part:,.4g}" if most * part < 10_000 else f"{most * part:,.0f}"
-        parts.append(f'<text x="{_LEFT - 6}" y="{line + 4}" text-anchor="end">{text}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{height + 4}" text-anchor="end">{text}</text>')
     unit, size = ("h", 3600) if at[-1] > 4 * 3600 else ("min", 60)
     for part in range(7):
         time = at[-1] * part / 6

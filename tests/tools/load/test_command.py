@@ -105,6 +105,16 @@ def test_a_backlog_that_grows_is_listed_with_the_day_on_which_messages_are_lost(
     assert output.endswith("prod has lost nothing yet; the most waits at Checkout/RunCheckout\n")
 
 
+def test_requests_that_clients_give_up_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "quotas.toml"
+    file.write_text("[lambda]\nconcurrent_executions = 2\n", encoding="utf-8")
+    run(monkeypatch, "--rate", "2", "--factor", "20", "--quotas", str(file))
+    output = capsys.readouterr().out
+    assert re.search(r", but clients give up [\d,]+ requests; the most waits at ", output)
+
+
 def test_what_is_not_survived_ends_it_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
