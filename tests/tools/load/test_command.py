@@ -123,6 +123,22 @@ def test_what_is_not_survived_ends_it_with_1(
     assert "prod does not survive it" in capsys.readouterr().out
 
 
+def test_dead_letters_are_not_survived_even_if_no_backlog_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hops(assembly: Assembly, flow: Flow, quotas: Mapping[str, float]) -> dict[str, Hop]:
+        found = hops_of(assembly, flow, quotas)
+        return {**found, CHECKOUT: replace(found[CHECKOUT], visibility_s=0.2, receives=2)}
+
+    monkeypatch.setattr(command, "hops_of", hops)
+    assert run(monkeypatch, *QUIET) == command.OVERLOADED
+    output = capsys.readouterr().out
+    row = re.search(r"^.* (\S+ s) .* ([\d,]+) +0 +0  Checkout/RunCheckout$", output, re.MULTILINE)
+    assert row
+    assert row[1] == "0 s"
+    assert int(row[2].replace(",", "")) > 100
+
+
 def test_without_a_rate_the_overload_is_more_than_the_stage_carries(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], directory: Path
 ) -> None:
