@@ -9,13 +9,14 @@ from cdk_rehearsal import BILLED, Assembly, RehearsalError, Resource, quotas_of
 from tools.load.flows import Flow, Span, Within
 
 _LARGEST_BATCH = {"AWS::SQS::Queue": 10}
-_RETENTION_S = 345_600
-_VISIBILITY_S = 30
 _TIMEOUT_S = 3
+_VISIBILITY_S = 30
+_RETENTION_S = 345_600
+"""What a queue has if a template states nothing.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 _DAY_S = 86_400
-"""What AWS uses if a template states nothing. SQS keeps messages for four days:
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
-A stream of a table has its records for a day:
+_TABLE_S = 86_400
+"""How long a table's stream has its records.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 
 
@@ -149,7 +150,7 @@ def _stream(
         units = (stated.get("WarmThroughput") or {}).get("WriteUnitsPerSecond")
         units = units or quotas["dynamodb.new_table_write_units"]
         shards = units / quotas["dynamodb.partition_write_units"]
-        poll_s, kept_s = BILLED.stream_poll_s, float(_DAY_S)
+        poll_s, kept_s = BILLED.stream_poll_s, float(_TABLE_S)
     age = float(mapping.get("MaximumRecordAgeInSeconds", -1))
     return {
         "lanes": max(1, int(shards * mapping.get("ParallelizationFactor", 1))),

@@ -16,12 +16,15 @@ from math import inf
 from random import Random
 from typing import Any
 
-from cdk_rehearsal import BILLED
+from cdk_rehearsal import BILLED, QUOTAS
 from tools.load.flows import ORDER, Flow, Span, Stop
 from tools.load.settings import Hop
 
-_FIRST_POLLERS, _POLLERS_PER_S, _MOST_POLLERS = 5, 5.0, 1000
-"""https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+_FIRST_POLLERS = 5
+"""The batches of a queue with which Lambda begins; it adds up to 300 a minute.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+_POLLERS_PER_S = 5.0
+_MOST_POLLERS = QUOTAS["lambda.queue_pollers"].value
 _THROTTLED_S = (0.5, 30.0)
 """The first and the longest pause before a throttled batch is tried again."""
 _SAMPLES = 400
