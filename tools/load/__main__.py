@@ -219,7 +219,8 @@ def _phases(pattern: Pattern) -> Iterator[tuple[str, float, float]]:
     yield "during the overload", pattern.start_s, pattern.end_s
     if pattern.end_s < pattern.until_s:
         yield "in the time after it", pattern.end_s, 2 * pattern.end_s - pattern.start_s
-        yield "later", 2 * pattern.end_s - pattern.start_s, inf
+    if (late := 2 * pattern.end_s - pattern.start_s) < pattern.until_s:
+        yield "later", late, inf
 
 
 def _endless(found: Load) -> Iterator[str]:
