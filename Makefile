@@ -136,6 +136,12 @@ cost: .build/host.stamp ## rehearse orders and list what they cost, in use and i
 capacity: .build/host.stamp ## rehearse orders and list how many per second each hop carries, and why; options: ARGS="--help"
 	@$(RUN) python -m tools.capacity $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
+load: .build/host.stamp ## rehearse an overload in virtual time: backlogs, latency, recovery; options: ARGS="--help"
+	@$(RUN) python -m tools.load $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
+latency: .build/host.stamp ## list what an order waits for until it is confirmed, hop by hop; options: ARGS="--help"
+	@$(RUN) python -m tools.load.latency $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
 parity: .venv/.stamp ## list the rules of AWS that the rehearsal implements; compare them: ENDPOINT=URL or ENDPOINT=aws
 	@$(PARITY) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
 

@@ -1,0 +1,1 @@
+"""Tests of make load and make latency."""

@@ -1,0 +1,1 @@
+"""Rehearses load in virtual time: backlogs, latencies and recovery, from measured flows."""
