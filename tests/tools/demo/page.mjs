@@ -127,6 +127,22 @@ const plans = {
     seen.step = await page.locator(".event li pre").first().textContent();
     await look(page, "trace");
 
+    // What all of this would have cost: the sums go on while the page is open.
+    await page.getByRole("link", { name: "Bill", exact: true }).click();
+    const sum = page.locator(".bill .lead .figure");
+    seen.bill = [await sum.textContent()];
+    await page.locator(".bill .lead .figure", { hasNotText: seen.bill[0] }).waitFor();
+    seen.bill.push(await sum.textContent());
+    const card = (name) => page.getByRole("region", { name, exact: true });
+    for (const [name, key] of [["By service", "services"], ["By context", "contexts"]]) {
+      seen[key] = await card(name).locator("summary .what").allTextContents();
+    }
+    await card("By service").locator("summary", { hasText: "DynamoDB" }).click();
+    seen.parts = await card("By service").locator("details[open] li .what").allTextContents();
+    seen.unpriced = await card("Without a price").locator("li").allTextContents();
+    seen.priced = await page.locator(".bill > .none").textContent();
+    await look(page, "bill");
+
     // Time: pause, step, go back, replay, go live.
     await page.getByRole("link", { name: "Map", exact: true }).click();
     await page.getByRole("button", { name: "Pause the rehearsal" }).click();
@@ -151,7 +167,7 @@ const plans = {
 
     for (const [scheme, width] of [["dark", 1280], ["dark", 400], ["light", 400], ["light", 2000]]) {
       const other = await open({ colorScheme: scheme, viewport: { width, height: 900 } });
-      for (const view of ["map", "trace", "letters", "alarms", "whatif", "act"]) {
+      for (const view of ["map", "trace", "letters", "alarms", "bill", "whatif", "act"]) {
         await other.goto(`${url}#/${view}`);
         await other.waitForTimeout(700);
         await look(other, `${view}-${scheme}-${width}`);

@@ -261,7 +261,7 @@ def test_staff_who_cannot_set_prices_without_a_fault_end_the_demo(
 # One test for each plan, so that the application is loaded once.
 @pytest.mark.parametrize("seen", [("shop", "dev")], indirect=True)
 def test_an_edge_is_broken_healed_and_redriven_on_the_page(
-    seen: dict[str, Any], subtests: pytest.Subtests
+    seen: dict[str, Any], bus_kind: BusKind | None, subtests: pytest.Subtests
 ) -> None:
     with subtests.test("the map has all contexts"):
         assert {"Orders", "Checkout", "Payments"} <= {name.strip() for name in seen["stacks"]}
@@ -285,6 +285,15 @@ def test_an_edge_is_broken_healed_and_redriven_on_the_page(
     with subtests.test("an order is followed to its end"):
         assert {"OrderPlaced.v2", "OrderConfirmed.v2", "OrderDelivered.v1"} <= {*seen["trace"]}
         assert json.loads(seen["step"])["target"] == "Inventory/ReserveStock"
+    with subtests.test("the bill goes on, by service and by context, and says what has no price"):
+        first, later = (float(each.removesuffix(" USD")) for each in seen["bill"])
+        assert 0 < first < later
+        assert {"CloudWatch", "DynamoDB", "Lambda", "SQS"} <= {*seen["services"]}
+        assert {"Analytics", "Checkout", "Orders"} <= {*seen["contexts"]}
+        assert "transactional writes" in seen["parts"]
+        assert "us-east-1" in seen["priced"]
+        custom = [each for each in seen["unpriced"] if each.startswith("custom_bus_kb_in: ")]
+        assert bool(custom) == (bus_kind != "classic")
     with subtests.test("time stops while the viewer pauses"):
         assert seen["stopped"]
     with subtests.test("at the start of the recording, nothing was published"):

@@ -341,6 +341,68 @@ class TestRecording:
         assert handled
 
 
+def post_viewer(console: Console) -> None:
+    """Lets the console know that somebody looks at the page."""
+    console._commands.carry_out({"do": "viewers", "number": 1})
+
+
+class TestBill:
+    def test_nothing_is_metered_before_the_page_is_looked_at(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        assert "nothing is metered" in refused(console, "bill")
+        assert shop._core.watchers == []
+        for _ in range(2):
+            post_viewer(console)
+        assert len(shop._core.watchers) == 1
+
+    def test_it_grows_with_use_and_with_time_by_service_and_by_context(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        post_viewer(console)
+        bills = [command(console, "bill")]
+        put(shop)
+        shop.run_until_idle()
+        bills.append(command(console, "bill"))
+        shop.run_for(3600)
+        bills.append(command(console, "bill"))
+
+        begun, used, later = bills
+        assert begun["whole"]
+        assert begun["usd"] < used["usd"] < later["usd"]
+        names = {each["name"] for each in used["services"]} - {e["name"] for e in begun["services"]}
+        assert {"EventBridge", "Lambda"} <= names
+        assert {each["name"] for each in used["contexts"]} == {"Shop", "outside"}
+        for each in bills:
+            for groups in (each["services"], each["contexts"]):
+                assert sum(group["usd"] for group in groups) == pytest.approx(each["usd"])
+                for group in groups:
+                    parts = sum(part["usd"] for part in group["parts"])
+                    assert parts == pytest.approx(group["usd"])
+        assert later["region"] == "us-east-1"
+        assert later["seconds"] == pytest.approx(shop.clock.now() - later["since"])
+
+    def test_uses_without_a_price_are_named_and_what_came_before_is_not_counted(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+        shop = rehearse()
+        event = {"Source": "shop", "DetailType": "Placed", "Detail": "{}"}
+
+        def publish() -> None:
+            bus = shop.physical_id("Shop/Bus")
+            shop.client("eventbridgev2").put_events(EventBusArn=bus, Entries=[event])
+
+        publish()
+        with Console(shop, title="Shop") as console:
+            post_viewer(console)
+            assert command(console, "bill")["unpriced"] == {}
+            publish()
+            bill = command(console, "bill")
+        assert not bill["whole"]
+        assert bill["unpriced"]["custom_bus_kb_in"] == 1
+
+
 def test_a_page_changes_nothing(shop: Rehearsal) -> None:
     """Of two runs in forks of one state, one has a page with a viewer."""
 
@@ -351,7 +413,8 @@ def test_a_page_changes_nothing(shop: Rehearsal) -> None:
                 put(shop, number)
                 shop.run_for(0.5)
                 if console:
-                    refused(console, "nothing")
+                    post_viewer(console)
+                    assert command(console, "bill")["usd"] > 0
                     console.tick(at_once=True)
         shop.run_until_idle()
         return [str(record) for record in shop.meter.records]
