@@ -74,7 +74,7 @@ function Unpriced({ bill }) {
   const uses = Object.entries(bill.unpriced);
   const outside = Object.entries(bill.outside);
   const listed = (entries) => entries.map(([name, units]) => (
-    <li key={name}>{name}{units !== undefined && `: ${numberText(Number(units.toPrecision(3)))}`}</li>
+    <li key={name}>{name}{units !== undefined && `: ${units >= 1 ? numberText(Math.round(units)) : units.toPrecision(2)}`}</li>
   ));
   return (
     <div class="cards">

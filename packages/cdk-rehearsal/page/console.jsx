@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Act } from "./act.jsx";
 import { Alarms } from "./alarms.jsx";
 import { Bill } from "./bill.jsx";
-import { Account } from "./deployed.jsx";
+import { Account, Disabled } from "./deployed.jsx";
 import { Letters } from "./letters.jsx";
 import { MapView } from "./map.jsx";
 import { Panel } from "./panel.jsx";
@@ -48,6 +48,7 @@ function App() {
         <Theme />
       </header>
       {about.deployed && <Account />}
+      <Disabled />
       <Faults faults={status.faults} />
       <Notice />
       <Result />

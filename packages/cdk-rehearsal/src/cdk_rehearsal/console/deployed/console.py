@@ -12,6 +12,8 @@ from typing import Any
 
 from cdk_rehearsal.assembly import Assembly
 from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.executions import Executions
+from cdk_rehearsal.console.deployed.functions import reserved_concurrency
 from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
@@ -74,6 +76,7 @@ class DeployedConsole:
             monotonic=monotonic,
             log_calls_per_s=log_calls_per_s,
         )
+        self._executions = Executions(account, self._places)
         self._title = title
         self._past_s = past_s
         self._link = Link(port)
@@ -83,6 +86,10 @@ class DeployedConsole:
             "viewers": self._set_viewers,
             "alarms": self._alarms,
             "logs": self._logs,
+            "settings": self._settings,
+            "executions": self._latest_executions,
+            "execution": self._executions.about,
+            "input": self._executions.input,
             "queue": self._operations.about,
             "letters": self._operations.letters,
             "plan": self._operations.plan,
@@ -166,6 +173,7 @@ class DeployedConsole:
                 "moments": [],
                 "problems": self._account.problems,
                 "operations": self._operations.done,
+                "disabled": self._reader.disabled,
             }
         )
         if status != self._status:
@@ -204,6 +212,14 @@ class DeployedConsole:
         # The page shows soon what has changed.
         self._reader.hurry()
         return result
+
+    def _settings(self, path: str) -> dict[str, Any]:
+        """Returns the settings of a function that explain what it does."""
+        reserved = reserved_concurrency(self._account, self._places, path)
+        return {"reserved": reserved, "mappings": self._reader.mappings.get(path, [])}
+
+    def _latest_executions(self, path: str) -> dict[str, Any]:
+        return self._executions.latest(path, self._reader.log_group_of(path))
 
     def _alarms(self) -> list[dict[str, Any]]:
         return [*self._reader.alarms.values()]

@@ -11,6 +11,11 @@ READING: Mapping[str, str] = {
     "cloudwatch:DescribeAlarms": "reads the states of alarms",
     "cloudwatch:GetMetricData": "reads ages of messages and counts of topics",
     "logs:FilterLogEvents": "reads invocations, events, requests and executions",
+    "lambda:ListEventSourceMappings": "reads whether functions read their queues and streams",
+    "lambda:GetFunctionConcurrency": "reads how many invocations of a function may run at once",
+    "states:ListExecutions": "lists the executions of a workflow",
+    "states:GetExecutionHistory": "finds the step at which an execution failed",
+    "states:DescribeExecution": "reads the input of an execution, which may have personal data",
 }
 """What reads need, each with its purpose. `sts:GetCallerIdentity` needs no permission."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.functions import mapping_of
 from cdk_rehearsal.console.deployed.lines import LineReader, Writer
 from cdk_rehearsal.console.deployed.places import Places
 from cdk_rehearsal.console.map import ApplicationMap
@@ -29,6 +30,7 @@ _AGE = "ApproximateAgeOfOldestMessage"
 _CONTEXT = re.compile(r"^\$context\.([\w.]+)$")
 
 _DEPTHS, _ALARMS = "depths of queues", "states of alarms"
+_MAPPINGS = "event source mappings"
 _METRICS, _LOGS = "ages of messages and counts of topics", "invocations, events and traces"
 """What is missing if calls fail."""
 
@@ -94,11 +96,14 @@ class Reader:
         self._counted_to = since // _MINUTE_S * _MINUTE_S
         self.alarms: dict[str, dict[str, Any]] = {}
         """The alarms of the templates, by path."""
+        self.mappings: dict[str, list[dict[str, Any]]] = {}
+        """The event source mappings of functions, by the function's path."""
         self._records: list[Record] = []
         self._samples: list[Sample] = []
         self.polls = [
             Poll("queues", 5.0, self._read_depths),
             Poll("alarms", 15.0, self._read_alarms),
+            Poll("mappings", 30.0, self._read_mappings),
             Poll("metrics", 60.0, self._read_metrics),
             Poll("logs", 3.0, self._read_logs),
         ]
@@ -205,6 +210,30 @@ class Reader:
             "reason": alarm.get("StateReason", ""),
             "says": alarm.get("AlarmDescription", ""),
         }
+
+    # -- mappings -------------------------------------------------------------------------
+
+    def _read_mappings(self) -> Iterator[bool]:
+        """Reads all mappings of the account at once: their list cannot be limited to a stack."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self._account.attempts(_MAPPINGS) as attempts:
+            with attempts.at():
+                for page in self._account.pages("lambda", "list_event_source_mappings"):
+                    for each in page["EventSourceMappings"]:
+                        if path := self._places.path_of(each.get("FunctionArn", "")):
+                            found.setdefault(path, []).append(mapping_of(self._places, each))
+                self.mappings = found
+            yield True
+
+    @property
+    def disabled(self) -> list[dict[str, Any]]:
+        """The mappings that read nothing, each with its function."""
+        return [
+            {"function": path, **each}
+            for path, mappings in sorted(self.mappings.items())
+            for each in mappings
+            if not each["reads"]
+        ]
 
     # -- metrics --------------------------------------------------------------------------
 
