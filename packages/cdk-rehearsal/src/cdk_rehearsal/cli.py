@@ -339,12 +339,13 @@ def run(options: argparse.Namespace) -> int:
 
 def console(options: argparse.Namespace) -> int:
     """Serves a live page about the deployed application, with the shell's AWS credentials."""
-    if options.policy:
-        from cdk_rehearsal.console.deployed.policy import policy
-
-        print(json.dumps(policy(operates=options.operate), indent=2))
-        return 0
     directory = select(options.dir, options.stage)
+    if options.policy:
+        from cdk_rehearsal.console.deployed.policy import Scope, policy
+
+        scope = Scope.of(Assembly(directory))
+        print(json.dumps(policy(scope, operates=options.operate), indent=2))
+        return 0
     region = environment(directory).get("region")
     from cdk_rehearsal.console.deployed.account import open_account
     from cdk_rehearsal.console.deployed.console import DeployedConsole, title_of

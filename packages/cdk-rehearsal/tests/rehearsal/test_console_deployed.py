@@ -211,12 +211,23 @@ def test_the_last_lines_of_a_log_are_read_on_demand(shop: Rehearsal, console: Co
     assert "has no log group" in console.command("logs", path="Shop/Dead")["error"]
 
 
-def test_the_policy_is_written_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    for options, sids in ((["--policy"], 1), (["--policy", "--operate"], 5)):
+def test_the_policy_is_written_as_json(template: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    template.queue("Orders")
+    directory = str(template.write())
+    for options, kinds in (
+        (["--policy"], {"Read"}),
+        (
+            ["--policy", "--operate"],
+            {"Read", "Redrive", "RedriveEncrypted", "DeliverAgain", "DeliverAgainAsTheBus"},
+        ),
+    ):
         with pytest.raises(SystemExit) as ended:
-            main(["console", "nowhere", *options])
+            main(["console", directory, *options])
         assert ended.value.code == 0
-        assert len(json.loads(capsys.readouterr().out)["Statement"]) == sids
+        statements = json.loads(capsys.readouterr().out)["Statement"]
+        assert {each["Sid"].rstrip("0123456789") for each in statements} == kinds
+        stacks = {each for one in statements for each in one["Resource"] if ":stack/" in each}
+        assert stacks == {"arn:aws:cloudformation:*:*:stack/Shop/*"}
 
 
 # -- log lines ------------------------------------------------------------------------------

