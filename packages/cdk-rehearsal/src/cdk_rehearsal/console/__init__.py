@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from cdk_rehearsal.console.actions import Action, Field, Site
     from cdk_rehearsal.console.console import Console
     from cdk_rehearsal.console.pacing import play
+    from cdk_rehearsal.console.runbook import runbook_page
 
-__all__ = ["Action", "Console", "Field", "Site", "play"]
+__all__ = ["Action", "Console", "Field", "Site", "play", "runbook_page"]
 
 _MODULE_OF = {
     "Action": "actions",
@@ -21,6 +22,7 @@ _MODULE_OF = {
     "Field": "actions",
     "Site": "actions",
     "play": "pacing",
+    "runbook_page": "runbook",
 }
 
 

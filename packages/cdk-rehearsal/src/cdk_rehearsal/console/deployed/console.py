@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.console.actions import Site
 from cdk_rehearsal.console.deployed.account import Account
 from cdk_rehearsal.console.deployed.executions import Executions
 from cdk_rehearsal.console.deployed.functions import reserved_concurrency
@@ -51,6 +52,8 @@ class DeployedConsole:
         *,
         title: str,
         journal: Path | None = None,
+        site: Site | None = None,
+        runbook: Callable[[str], str] | None = None,
         port: int = 0,
         past_s: float = PAST_S,
         log_calls_per_s: float = 4.0,
@@ -58,7 +61,8 @@ class DeployedConsole:
     ) -> None:
         """Locates the application. Raises CallFailed if it is not deployed there.
 
-        Without a `journal`, the file that says who has done what, the page is read-only.
+        Without a `journal`, the file that says who has done what, the page is read-only. The page
+        links to `site`. `runbook` returns the text about an alarm with a description.
         """
         self.url = ""
         """The URL of the page, with its token."""
@@ -78,6 +82,8 @@ class DeployedConsole:
         )
         self._executions = Executions(account, self._places)
         self._title = title
+        self._site = site
+        self._runbook = runbook
         self._past_s = past_s
         self._link = Link(port)
         self._viewers = 0
@@ -86,6 +92,7 @@ class DeployedConsole:
             "viewers": self._set_viewers,
             "alarms": self._alarms,
             "logs": self._logs,
+            "runbook": self._runbook_page,
             "settings": self._settings,
             "executions": self._latest_executions,
             "execution": self._executions.about,
@@ -99,15 +106,16 @@ class DeployedConsole:
     def __enter__(self) -> DeployedConsole:
         """Starts the server of the page, and waits until it listens."""
         account = self._account
+        pages = self._site.pages() if self._site else {}
         about = {
             "title": self._title,
             "start": self._start,
             "map": self._map,
             "actions": [],
             "faults": [],
-            "pages": {},
-            "build": "",
-            "runbook": False,
+            "pages": pages,
+            "build": self._site.build if self._site else "",
+            "runbook": self._runbook is not None,
             "deployed": {
                 "account": account.id,
                 "region": account.region,
@@ -116,7 +124,7 @@ class DeployedConsole:
                 "left_out": LEFT_OUT,
             },
         }
-        self.url = self._link.start(about)
+        self.url = self._link.start(about, self._site.directory if self._site and pages else None)
         return self
 
     def __exit__(
@@ -212,6 +220,11 @@ class DeployedConsole:
         # The page shows soon what has changed.
         self._reader.hurry()
         return result
+
+    def _runbook_page(self, path: str) -> str:
+        """Returns what the application's runbook says about an alarm; empty if it says nothing."""
+        says = self._reader.alarms.get(path, {}).get("says", "")
+        return self._runbook(says) if self._runbook else ""
 
     def _settings(self, path: str) -> dict[str, Any]:
         """Returns the settings of a function that explain what it does."""
