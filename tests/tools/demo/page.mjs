@@ -170,6 +170,7 @@ const plans = {
       for (const view of ["map", "trace", "letters", "alarms", "bill", "whatif", "act"]) {
         await other.goto(`${url}#/${view}`);
         await other.waitForTimeout(700);
+        if (view === "bill") await other.locator(".bill").waitFor();
         await look(other, `${view}-${scheme}-${width}`);
       }
       await other.context().close();
@@ -313,10 +314,23 @@ const plans = {
     seen.asked = await page.locator(".api .number").textContent();
     seen.events = await page.locator(".bus .number").textContent();
     await handler.click();
+    await page.locator(".panel .settings li").nth(1).waitFor();
+    seen.settings = await page.locator(".panel .settings").innerText();
+    seen.page = await page.getByRole("link", { name: "Its page in the catalogue" }).getAttribute("href");
     seen.panel = await page.locator(".panel h3").allTextContents();
     await page.getByRole("button", { name: "Show the last lines" }).click();
     seen.log = await page.locator(".panel .log").textContent();
     await look(page, "deployed-map");
+    await page.getByRole("button", { name: "Close", exact: true }).click();
+    seen.disabled = await page.locator(".banner").allTextContents();
+    await page.locator('[data-node][title="Returns/Workflow/Machine"]').click();
+    await page.locator(".executions li summary").first().click();
+    await page.locator(".executions p b").first().waitFor();
+    seen.execution = await page.locator(".executions li").first().innerText();
+    await page.getByRole("button", { name: /^Show the input/ }).first().click();
+    await page.locator(".executions pre").first().waitFor();
+    seen.input = await page.locator(".executions pre").first().textContent();
+    await look(page, "deployed-workflow");
     await page.getByRole("button", { name: "Close", exact: true }).click();
     seen.controls = await page.locator(".timebar button, .timebar select, .timebar a").evaluateAll(
       (all) => all.map((each) => each.getAttribute("aria-label") ?? each.textContent.trim()));
@@ -326,11 +340,18 @@ const plans = {
     await page.locator(".found a", { hasText: "OrderPlaced" }).first().click();
     await page.locator(".waterfall h3 button", { hasText: /^OrderConfirmed/ }).first().waitFor();
     seen.trace = await page.locator(".waterfall h3 button").allTextContents();
+    await page.getByRole("form", { name: "Older logs" }).getByRole("button").click();
+    await page.locator(".older p", { hasText: "found about" }).waitFor();
+    seen.older = await page.locator(".older p").textContent();
     await look(page, "deployed-trace");
 
     await page.getByRole("link", { name: /^Alarms/ }).click();
     await page.locator(".alarm-row.ALARM").first().waitFor();
     seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
+    await page.locator(".alarm-row.ALARM summary").first().click();
+    await page.locator(".alarm-row.ALARM pre").first().waitFor();
+    seen.runbook = await page.locator(".alarm-row.ALARM pre").first().textContent();
+    await look(page, "deployed-alarms");
 
     await page.getByRole("link", { name: /^Dead letters/ }).click();
     await page.locator(".found a", { hasText: letters }).click();
@@ -342,6 +363,13 @@ const plans = {
       await page.getByRole("button", { name: /^Receive the messages/ }).click();
       await page.locator(".letter").first().waitFor();
       seen.letter = await page.locator(".letter").first().textContent();
+      await page.locator(".letter input").first().check();
+      await page.getByRole("button", { name: "Redrive 1 chosen …" }).click();
+      seen.chosen = await page.locator(".confirm p").first().textContent();
+      await look(page, "deployed-chosen");
+      await page.getByRole("button", { name: "Yes, do it" }).click();
+      await page.locator(".queue .operations", { hasText: "messages moved: 1 of 1" }).first().waitFor();
+      await page.locator(".queue > p", { hasText: /^1 message\. / }).waitFor();
       await redrive.click();
       seen.plan = await page.locator(".confirm p").first().textContent();
       await look(page, "deployed-confirm");

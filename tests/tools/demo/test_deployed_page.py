@@ -72,7 +72,14 @@ def test_a_stage_is_watched_and_a_message_brought_back(
 
     def stay(pace: Pace) -> None:
         shop = pace._shop
-        park_again(shop, order)
+        for _ in range(2):
+            park_again(shop, order)
+        shop.client("lambda").update_event_source_mapping(
+            UUID=shop.physical_id(MAPPING), Enabled=False
+        )
+        workflow = shop.physical_id("Returns/Workflow/Machine")
+        start = shop.client("stepfunctions").start_execution
+        start(stateMachineArn=workflow, input=json.dumps({"unknown": "input"}))
         shop.run_for(300)
         seen.append(visited(shop, order, journal))
         assert not journal.exists()
@@ -100,9 +107,24 @@ def test_a_stage_is_watched_and_a_message_brought_back(
     with subtests.test("the alarms of the templates fire"):
         assert any(f"{LETTERS}/Parked" in each for each in reading["alarms"])
     with subtests.test("a page that is read-only shows only the number of messages"):
-        assert "1 message." in reading["queue"]
+        assert "2 messages." in reading["queue"]
         assert "read-only" in reading["queue"]
         assert reading["operates"] == 0
+    with subtests.test("a mapping that is disabled stands out, and settings are in the panel"):
+        for each in seen:
+            (banner,) = each["disabled"]
+            assert banner.startswith(f"⏸ {SWEEP} does not read")
+            assert "Enabled: reads Checkout/RunCheckout" in each["settings"]
+    with subtests.test("an execution has its failing step, and its input on demand"):
+        assert "It failed at" in reading["execution"]
+        assert json.loads(reading["input"])
+    with subtests.test("links lead to the catalogue, and alarms have their page of the runbook"):
+        assert reading["page"] == "site/function.html"
+        assert reading["runbook"].startswith("Messages in a dead-letter queue")
+    with subtests.test("older logs are searched on demand"):
+        assert f"found about {order}" in reading["older"]
+    with subtests.test("one message is chosen, and the other one stays"):
+        assert "1 messages of Checkout/RunCheckout/DeadLetters" in operating["chosen"]
     with subtests.test("a redrive says what it will do, and then who has done it"):
         assert "OrderPlaced.v" in operating["letter"]
         assert "to Checkout/RunCheckout" in operating["plan"]

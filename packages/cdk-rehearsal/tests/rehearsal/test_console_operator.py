@@ -412,6 +412,52 @@ def test_executions_of_an_express_workflow_come_from_its_log(
     assert "logs none" in executions.latest("Shop/Silent", None)["says"]
 
 
+# -- older logs -----------------------------------------------------------------------------
+
+
+def test_older_lines_are_found_by_an_id_and_by_the_correlation_ids_of_what_has_it(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
+    logging = {"LogFormat": "JSON"}
+    say = "import json\ndef handler(event, context): print(json.dumps(event))"
+    for name in ("One", "Two"):
+        template.function(name, say, LoggingConfig=logging)
+    shop = rehearse()
+    old = {"causation_id": "e-1", "message": "shipped", "order_id": "o-17"}
+    shop.invoke("Shop/One", {"correlation_id": "c-1", **old})
+    shop.invoke("Shop/Two", {"correlation_id": "c-1", "causation_id": "e-2", "message": "told"})
+    shop.invoke("Shop/Two", {"correlation_id": "c-9", "causation_id": "e-9", "message": "other"})
+    shop.run_for(5 * 3600)
+    shop.invoke("Shop/One", {"correlation_id": "c-1", "causation_id": "e-3", "order_id": "o-17"})
+
+    page = Page(shop, "Reader")
+    page.read()
+    page.reader.search("o-17", 24)
+    assert page.reader.searched == {"text": "o-17", "done": 0, "of": 2, "found": 0}
+    while page.reader.searched["done"] < 2:
+        page.reader.step()
+    found = [each for each in page.reader.news() if isinstance(each, Record)]
+    assert [each.detail["what"] for each in found] == ["shipped", "told"]
+    assert page.reader.searched == {"text": "o-17", "done": 2, "of": 2, "found": 2}
+    assert page.account.problems == []
+
+    for hours, lines in ((24, 2), (1, 0)):
+        page.reader.search("o-17", hours)
+        while page.reader.searched["done"] < 2:
+            page.reader.step()
+        assert page.reader.searched["found"] == lines
+        assert not [*page.reader.news()]
+    for text, hours, says in (
+        ('a" b', 1, "no id"),
+        ("", 1, "no id"),
+        ("o-1", 10_000, "at most 720"),
+        ("o-1", 0, "at most 720"),
+    ):
+        with pytest.raises(RehearsalError, match=says):
+            page.reader.search(text, hours)
+
+
 # -- permissions ----------------------------------------------------------------------------
 
 

@@ -36,7 +36,8 @@ LEFT_OUT = (
     "Travelling messages: AWS has no record of a single message between two resources. Counts are "
     "those of logs and metrics, which come up to some minutes later.",
     "Payloads and handlers in traces, unless the application logs them: a trace has the events "
-    "that a bus logs, workflows, and log lines with a correlation id.",
+    "that a bus logs, workflows, and log lines with a correlation id. Older ones have to be "
+    "searched for.",
     "Faults, the pace of time, and rehearsals of a redrive: these need a rehearsal.",
 )
 """What the page says about itself."""
@@ -93,6 +94,7 @@ class DeployedConsole:
             "alarms": self._alarms,
             "logs": self._logs,
             "runbook": self._runbook_page,
+            "search": self._reader.search,
             "settings": self._settings,
             "executions": self._latest_executions,
             "execution": self._executions.about,
@@ -182,6 +184,7 @@ class DeployedConsole:
                 "problems": self._account.problems,
                 "operations": self._operations.done,
                 "disabled": self._reader.disabled,
+                "searched": self._reader.searched,
             }
         )
         if status != self._status:
