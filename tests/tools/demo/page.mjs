@@ -323,7 +323,7 @@ const plans = {
     await look(page, "deployed-map");
     await page.getByRole("button", { name: "Close", exact: true }).click();
     seen.disabled = await page.locator(".banner").allTextContents();
-    await page.locator('[data-node][title="Returns/Workflow/Machine"]').click();
+    await page.locator('[data-node][title="Returns/Workflow"]').click();
     await page.locator(".executions li summary").first().click();
     await page.locator(".executions p b").first().waitFor();
     seen.execution = await page.locator(".executions li").first().innerText();

@@ -9,14 +9,17 @@ import pytest
 
 from cdk_rehearsal import Rehearsal
 from rehearsal.second_process import Command
+from stacks.constructs.alarm import RUNBOOK
 from tests.tools.catalogue.test_browser import required_browser
 from tests.tools.demo.test_files import HEADER, write
 from tests.tools.demo.test_page import ROWS, Visit, pause, run_with_page
 from tools.demo.customers import shop_id_of
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
+from workspace.isolation import PROJECT
 
 LETTERS = "Checkout/RunCheckout/DeadLetters"
+HANDLER, SWEEP = "Checkout/RunCheckout/Function", "Orders/SweepOrders/Function"
 
 
 def park_again(shop: Rehearsal, order: str) -> None:
@@ -37,7 +40,11 @@ def retained(shop: Rehearsal) -> list[dict[str, Any]]:
 
 def visited(shop: Rehearsal, order: str, journal: Path, *options: str) -> dict[str, Any]:
     """What a browser sees of the shop, on a page of another process."""
-    console = Command(shop, "--minutes", "1440", "--journal", str(journal), *options).start()
+    site = journal.with_name("site")
+    site.mkdir(exist_ok=True)
+    (site / "pages.json").write_text(json.dumps({HANDLER: "function.html"}))
+    given = ("--site", str(site), "--runbook", str(PROJECT / RUNBOOK), "--journal", str(journal))
+    console = Command(shop, "--minutes", "1440", *given, *options).start()
     try:
         return Visit(console.url, "deployed", order, LETTERS).meanwhile(stepping(shop))
     finally:
@@ -74,10 +81,13 @@ def test_a_stage_is_watched_and_a_message_brought_back(
         shop = pace._shop
         for _ in range(2):
             park_again(shop, order)
-        shop.client("lambda").update_event_source_mapping(
-            UUID=shop.physical_id(MAPPING), Enabled=False
+        (mapping,) = (
+            each.physical_id
+            for each in shop.resources
+            if each.type == "AWS::Lambda::EventSourceMapping" and each.path.startswith(SWEEP)
         )
-        workflow = shop.physical_id("Returns/Workflow/Machine")
+        shop.client("lambda").update_event_source_mapping(UUID=mapping, Enabled=False)
+        workflow = shop.physical_id("Returns/Workflow")
         start = shop.client("stepfunctions").start_execution
         start(stateMachineArn=workflow, input=json.dumps({"unknown": "input"}))
         shop.run_for(300)

@@ -19,7 +19,8 @@ from cdk_rehearsal.console.deployed.functions import mapping_of, reserved_concur
 from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
-from cdk_rehearsal.console.deployed.policy import Scope, policy
+from cdk_rehearsal.console.deployed.policy import READING, Scope, policy
+from cdk_rehearsal.console.deployed.proof import policy_use
 from cdk_rehearsal.console.deployed.reader import Reader
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.meter import Record
@@ -530,6 +531,31 @@ def test_the_policy_is_sufficient_and_no_action_can_be_left_out(
     for action, errors in zip(granted, lacking, strict=True):
         text = " ".join(errors).lower()
         assert action.lower() in text, (action, errors)
+
+
+class TestProof:
+    """What `make permissions` says about the policy of the console."""
+
+    def test_all_that_the_policy_permits_is_used_and_nothing_is_left_behind(
+        self, shop: Rehearsal
+    ) -> None:
+        roles = len(shop.client("iam").list_roles()["Roles"])
+        for _ in range(2):
+            use = policy_use(shop)
+            assert (use.used, use.unused, use.problems) == ({*READING}, frozenset(), ())
+        assert len(shop.client("iam").list_roles()["Roles"]) == roles
+
+    def test_an_action_that_is_missing_or_reads_nothing_is_named(
+        self, shop: Rehearsal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        changed = {**READING, "sns:GetTopicAttributes": "nothing"}
+        del changed["states:ListExecutions"]
+        monkeypatch.setattr("cdk_rehearsal.console.deployed.policy.READING", changed)
+        monkeypatch.setattr("cdk_rehearsal.console.deployed.proof.READING", changed)
+        use = policy_use(shop)
+        assert use.unused == {"sns:GetTopicAttributes"}
+        (problem,) = use.problems
+        assert "may not states:ListExecutions" in problem
 
 
 def test_each_action_is_limited_to_the_stage_where_aws_supports_it() -> None:
