@@ -1,7 +1,7 @@
 // What is different about a deployed application: who looks at which account, what is missing, and
 // operations that need a confirmation.
 import { useEffect, useState } from "preact/hooks";
-import { Path } from "./map.jsx";
+import { Icon, Path } from "./map.jsx";
 import { command } from "./server.js";
 import { dayText, durationText, numberText, store, timeText, to, useStore } from "./store.js";
 
@@ -35,14 +35,16 @@ export function Disabled() {
   const disabled = status.disabled ?? [];
   if (!disabled.length) return null;
   return (
-    <ul class="banner plain" role="status">
-      {disabled.map((each) => (
-        <li key={each.function + each.source}>
-          ⏸ <a href={to("map", each.function)}><Path path={each.function} /></a> does not read{" "}
-          <Path path={each.source} />: its mapping is {each.state.toLowerCase()}{each.reason && ` (${each.reason})`}
-        </li>
-      ))}
-    </ul>
+    <div class="banner" role="status">
+      <ul class="plain">
+        {disabled.map((each) => (
+          <li key={each.function + each.source}>
+            <Icon kind="pause" /> <a href={to("map", each.function)}><Path path={each.function} /></a> does not read{" "}
+            <Path path={each.source} />: its mapping is {each.state.toLowerCase()}{each.reason && ` (${each.reason})`}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -116,14 +118,19 @@ function Execution({ path, execution }) {
         </summary>
         {about?.step && <p>{good ? "It is at" : "It failed at"} <b>{about.step}</b>{about.error && `: ${about.error}`}</p>}
         {about && !about.step && about.error && <p>{about.error}</p>}
-        {about?.cause && <pre tabindex="0">{about.cause}</pre>}
+        {about?.cause && (
+          <details>
+            <summary>Cause, which may have personal data</summary>
+            <pre tabindex="0" class="log">{about.cause}</pre>
+          </details>
+        )}
         <p class="buttons">
           <a href={to("trace", name)}>Trace</a>
           {!logged && input === undefined && (
             <button type="button" class="quiet" onClick={() => ask("input", setInput)}>Show the input, which may have personal data</button>
           )}
         </p>
-        {input !== undefined && <pre tabindex="0">{input}</pre>}
+        {input !== undefined && <pre tabindex="0" class="input log">{input}</pre>}
       </details>
     </li>
   );

@@ -20,7 +20,7 @@ from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
 from cdk_rehearsal.console.deployed.policy import READING, Scope, policy
-from cdk_rehearsal.console.deployed.proof import policy_use
+from cdk_rehearsal.console.deployed.proof import PolicyUse, policy_use
 from cdk_rehearsal.console.deployed.reader import Reader
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.meter import Record
@@ -253,6 +253,7 @@ def test_a_line_that_comes_late_is_read_once(shop: Rehearsal) -> None:
 def test_a_mapping_that_is_disabled_stands_out_with_its_settings(
     application: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConcurrency.html"""
     application.resources["Mapping"]["Properties"] |= {
         "Enabled": False,
         "BatchSize": 5,
@@ -343,6 +344,7 @@ def workflow(template: Cloud, name: str, kind: str, **properties: Any) -> None:
 def test_an_execution_names_its_state_its_failing_step_and_its_input(
     application: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
     workflow(application, "Flow", "STANDARD")
     workflow(application, "Other", "STANDARD")
     shop = rehearse()
@@ -372,6 +374,7 @@ def test_an_execution_names_its_state_its_failing_step_and_its_input(
 def test_executions_of_an_express_workflow_come_from_its_log(
     application: Cloud, rehearse: Rehearse
 ) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
     application.add("Log", "AWS::Logs::LogGroup", LogGroupName="/aws/vendedlogs/states/flow")
     logging = {
         "Level": "ALL",
@@ -443,7 +446,7 @@ def test_older_lines_are_found_by_an_id_and_by_the_correlation_ids_of_what_has_i
     assert page.reader.searched == {"text": "o-17", "done": 2, "of": 2, "found": 2}
     assert page.account.problems == []
 
-    for hours, lines in ((24, 2), (1, 0)):
+    for hours, lines in ((24, 2), (4, 0)):
         page.reader.search("o-17", hours)
         while page.reader.searched["done"] < 2:
             page.reader.step()
@@ -454,6 +457,7 @@ def test_older_lines_are_found_by_an_id_and_by_the_correlation_ids_of_what_has_i
         ("", 1, "no id"),
         ("o-1", 10_000, "at most 720"),
         ("o-1", 0, "at most 720"),
+        ("o-1", 1.5, "read already"),
     ):
         with pytest.raises(RehearsalError, match=says):
             page.reader.search(text, hours)
@@ -542,7 +546,7 @@ class TestProof:
         roles = len(shop.client("iam").list_roles()["Roles"])
         for _ in range(2):
             use = policy_use(shop)
-            assert (use.used, use.unused, use.problems) == ({*READING}, frozenset(), ())
+            assert use == PolicyUse(frozenset(READING), frozenset(), ())
         assert len(shop.client("iam").list_roles()["Roles"]) == roles
 
     def test_an_action_that_is_missing_or_reads_nothing_is_named(
@@ -604,7 +608,6 @@ def test_the_policy_of_another_stage_permits_nothing_here(shop: Rehearsal, scope
     [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
 )
 def test_the_policy_is_for_the_partition_of_the_stage(region: str, partition: str) -> None:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
     (queues,) = Scope((), region=region).resources("sqs:SendMessage")
     assert queues == f"arn:{partition}:sqs:{region}:*:*"
 
@@ -757,7 +760,7 @@ class TestChosenMessages:
     def test_a_fifo_queue_delivers_the_copy_of_a_message_that_was_sent_just_before(
         self, application: Cloud, rehearse: Rehearse, journal: Path
     ) -> None:
-        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html"""
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
         application.add("DeadInOrder", "AWS::SQS::Queue", FifoQueue=True)
         redrive = {"deadLetterTargetArn": arn("DeadInOrder"), "maxReceiveCount": 1}
         application.add("InOrder", "AWS::SQS::Queue", FifoQueue=True, RedrivePolicy=redrive)

@@ -360,7 +360,8 @@ class Queues:
             asked |= {*(response._get_param("MessageSystemAttributeNames") or ())}
             if asked & {"All", _SOURCE}:
                 sources = {each.id: _source_of(each) for each in model._messages}
-                for each in result.result.get("Messages", ()):
+                answer: Any = result.result
+                for each in answer.get("Messages", ()):
                     if source := sources.get(each["MessageId"]):
                         each.setdefault("Attributes", {})[_SOURCE] = source
             return result

@@ -20,7 +20,7 @@ _EVENTS = 200
 _LOG_S = 3600
 _LOG_PAGES = 10
 
-_STANDARD = "The last {number} executions, as Step Functions has them. It keeps them for 90 days."
+_STANDARD = "The last executions, as Step Functions has them: it keeps them for 90 days."
 _EXPRESS = (
     "Step Functions keeps no list of an Express workflow's executions. These are those of the last "
     "hour in its log."
@@ -59,7 +59,7 @@ class Executions:
             }
             for each in answer["executions"]
         ]
-        return {"says": _STANDARD.format(number=len(found)), "executions": found}
+        return {"says": _STANDARD, "executions": found}
 
     def about(self, path: str, arn: str) -> dict[str, Any]:
         """Returns the error of an execution of a workflow, and the step where it failed or is.

@@ -462,7 +462,7 @@ def _copy(message: Mapping[str, Any]) -> dict[str, Any]:
 
     In a FIFO queue, a message with an id of the last five minutes would be accepted and not
     delivered, so the copy has one that only a second copy of the same message has.
-    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
     """
     system = message.get("Attributes", {})
     copy: dict[str, Any] = {"MessageBody": message["Body"]}

@@ -128,6 +128,9 @@ class Reader:
         """Makes the next call of each poll that is due. Returns whether there was any."""
         now, busy = self._monotonic(), False
         for poll in self.polls:
+            if poll.name == "logs" and self._search is not None and poll.ran:
+                # One reader of logs at a time: AWS permits few calls per second.
+                continue
             if poll.running is None:
                 if now < poll.due:
                     continue
@@ -239,6 +242,8 @@ class Reader:
         if not 0 < hours <= _LONGEST_SEARCH_H:
             raise CallFailed(f"{hours:g} hours: choose at most {_LONGEST_SEARCH_H}")
         begin = self._account.now() - hours * 3600
+        if begin >= self._since:
+            raise CallFailed(f"the last {hours:g} hours are read already: choose a longer time")
         self.searched = {"text": text, "done": 0, "of": len(self._groups), "found": 0}
         self._search = self._search_logs(text, begin)
 
