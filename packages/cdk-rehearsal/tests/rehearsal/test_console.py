@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
 from cdk_rehearsal.console import Action, Console, Field, Site
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
+from cdk_rehearsal.console.recording import Recording
+from cdk_rehearsal.meter import Record
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
 
@@ -228,6 +231,20 @@ def chains(found: ApplicationMap) -> list[list[str]]:
 
 
 class TestRecording:
+    def test_what_happened_before_its_start_is_in_traces_and_moves_nothing_on_the_map(
+        self, shop: Rehearsal
+    ) -> None:
+        recording = Recording(map_of(shop.assembly), 1000.0)
+        detail = {"id": "event-1", "correlationid": "order-1"}
+        published = {"event": {"id": "bus-1", "detail-type": "OrderPlaced", "detail": detail}}
+        for moment in (900.0, 1100.0):
+            record = Record("published", moment, "shop", "Shop/Bus", published)
+            recording.add(msgspec.json.encode(record))
+        trace = recording.trace("order-1")
+        assert trace is not None
+        assert [step["start"] for step in trace["steps"]] == [-100_000, 100_000]
+        assert recording.length == 1
+
     def test_everything_that_happens_reaches_the_page(
         self, shop: Rehearsal, console: Console
     ) -> None:
@@ -386,6 +403,7 @@ class TestBill:
         self, template: Cloud, rehearse: Rehearse
     ) -> None:
         template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+        template.add("Secret", "AWS::SecretsManager::Secret", SecretString="s")
         shop = rehearse()
         event = {"Source": "shop", "DetailType": "Placed", "Detail": "{}"}
 
@@ -399,7 +417,12 @@ class TestBill:
             assert command(console, "bill")["unpriced"] == {}
             publish()
             bill = command(console, "bill")
+            shop.run_for(3600)
+            later = command(console, "bill")
         assert not bill["whole"]
+        assert later["standing"] == pytest.approx(0.40 / 730, rel=0.01)
+        assert later["usd"] == pytest.approx(later["used"] + later["standing"])
+        assert "Secrets Manager" in {each["name"] for each in later["services"]}
         assert bill["unpriced"]["custom_bus_kb_in"] == 1
 
 

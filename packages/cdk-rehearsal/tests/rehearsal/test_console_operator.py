@@ -666,11 +666,10 @@ class TestChosenMessages:
     ) -> None:
         page = Page(shop, "Operator", journal)
         only = [parked["two"]]
-        says = page.operations.plan("redrive", "Shop/Dead", only=only)["says"]
-        assert "1 messages of Shop/Dead will be sent to Shop/Orders" in says
-        assert (
-            page.do("redrive", "Shop/Dead", only=only) == "messages moved: 1 of 1, to Shop/Orders"
-        )
+        plan = page.operations.plan("redrive", "Shop/Dead", only=only)
+        assert "1 messages of Shop/Dead will be sent to Shop/Orders" in plan["says"]
+        said = page.operations.operate(plan["token"])
+        assert said == "messages moved: 1 of 1, to Shop/Orders"
 
         (moved,) = shop.messages("Shop/Orders")
         assert moved["body"] == "two"
@@ -717,7 +716,7 @@ class TestChosenMessages:
             return require(service, method, **arguments)
 
         monkeypatch.setattr(page.account, "require", refused)
-        with pytest.raises(BadOperation, match="moved: 0 of 1.* is still here.*out of order"):
+        with pytest.raises(BadOperation, match=r"moved: 0 of 1.* is still here.*out of order"):
             page.do("redrive", "Shop/Dead", only=[parked["two"]])
         bodies = [each["body"] for each in shop.messages("Shop/Dead")]
         assert bodies.count("two") == here

@@ -325,11 +325,7 @@ class Queues:
         return arn in self._by_arn
 
     def install(self, patches: Patches) -> None:
-        """Notices when a message arrives in one of moto's queues, and where it came from.
-
-        Moto does not say from which queue a message was moved to its dead-letter queue:
-        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
-        """
+        """Notices when a message arrives in one of moto's queues."""
         add_message = MotoQueue.add_message
 
         def message_added(model: Any, message: Any) -> None:
@@ -347,6 +343,13 @@ class Queues:
                     notify()
 
         patches.set(MotoQueue, "add_message", message_added)
+        self._install_receiving(patches)
+
+    def _install_receiving(self, patches: Patches) -> None:
+        """Says where a received message came from, which moto does not.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+        """
         receive_message = SQSResponse.receive_message
 
         def message_received(response: SQSResponse) -> ActionResult:

@@ -298,7 +298,7 @@ class Operations:
                     except CallFailed as error:
                         raise BadOperation(
                             f"messages moved: {len(moved)} of {len(wanted)}. "
-                            f"{each['MessageId']} is still here, and may also be in {where}: {error}"
+                            f"{each['MessageId']} is still here, and may be in {where}, too: {error}"
                         ) from error
                     moved.add(each["MessageId"])
                     messages.remove(each)
@@ -310,8 +310,8 @@ class Operations:
             return f"messages moved: {len(moved)} of {len(wanted)}, to {where}"
 
         says = (
-            f"{len(wanted)} messages of {path} will be sent to {where} with their attributes, where "
-            "they count as new, and each is deleted here once it was sent. If that is interrupted, "
+            f"{len(wanted)} messages of {path} will be sent to {where} with their attributes, and "
+            "count as new there. Each is deleted here once it was sent. If that is interrupted, "
             "a message may be in both queues: its consumer has to recognize it. To find them, "
             "others are received, and released again. The journal will have the whole messages."
         )
