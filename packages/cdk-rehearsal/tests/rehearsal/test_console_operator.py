@@ -446,8 +446,8 @@ def test_older_lines_are_found_by_an_id_and_by_the_correlation_ids_of_what_has_i
     assert page.reader.searched == {"text": "o-17", "done": 2, "of": 2, "found": 2}
     assert page.account.problems == []
 
-    for hours, lines in ((24, 2), (4, 0)):
-        page.reader.search("o-17", hours)
+    for known_h, lines in ((24, 2), (4, 0)):
+        page.reader.search("o-17", known_h)
         while page.reader.searched["done"] < 2:
             page.reader.step()
         assert page.reader.searched["found"] == lines

@@ -298,7 +298,7 @@ class Operations:
                     except CallFailed as error:
                         raise BadOperation(
                             f"messages moved: {len(moved)} of {len(wanted)}. "
-                            f"{each['MessageId']} is still here, and may be in {where}, too: {error}"
+                            f"{each['MessageId']} is still here, and may be in {where}: {error}"
                         ) from error
                     moved.add(each["MessageId"])
                     messages.remove(each)
