@@ -667,7 +667,7 @@ class TestChosenMessages:
         page = Page(shop, "Operator", journal)
         only = [parked["two"]]
         plan = page.operations.plan("redrive", "Shop/Dead", only=only)
-        assert "1 messages of Shop/Dead will be sent to Shop/Orders" in plan["says"]
+        assert "of Shop/Dead that were chosen: 1. They will be sent to Shop/Orders" in plan["says"]
         said = page.operations.operate(plan["token"])
         assert said == "messages moved: 1 of 1, to Shop/Orders"
 

@@ -310,8 +310,8 @@ class Operations:
             return f"messages moved: {len(moved)} of {len(wanted)}, to {where}"
 
         says = (
-            f"{len(wanted)} messages of {path} will be sent to {where} with their attributes, and "
-            "count as new there. Each is deleted here once it was sent. If that is interrupted, "
+            f"Messages of {path} that were chosen: {len(wanted)}. They will be sent to {where} with "
+            "their attributes, and count as new there. Each is deleted here once it was sent. If that is interrupted, "
             "a message may be in both queues: its consumer has to recognize it. To find them, "
             "others are received, and released again. The journal will have the whole messages."
         )
