@@ -310,9 +310,9 @@ class Operations:
             return f"messages moved: {len(moved)} of {len(wanted)}, to {where}"
 
         says = (
-            f"Messages of {path} that were chosen: {len(wanted)}. They will be sent to {where}, and "
-            "count as new there, with their attributes. Each is deleted here once it was sent. If "
-            "that is interrupted, a message may be in both queues: its consumer has to recognize "
+            f"Messages of {path} that were chosen: {len(wanted)}. They will be sent to {where}, "
+            "and count as new there, with their attributes. Each is deleted here once it was sent. "
+            "If that is interrupted, a message may be in both queues: its consumer has to know "
             "it. To find them, others are received, and released again. The journal will have the "
             "whole messages."
         )
