@@ -312,9 +312,9 @@ class Operations:
         says = (
             f"Messages of {path} that were chosen: {len(wanted)}. They will be sent to {where}, "
             "and count as new there, with their attributes. Each is deleted here once it was sent. "
-            "If that is interrupted, a message may be in both queues: its consumer has to recognize "
-            "it. To find them, others are received, and released again. The journal will have the "
-            "whole messages."
+            "If that is interrupted, a message may be in both queues: its consumer has to "
+            "recognize it. To find them, others are received, and released again. The journal will "
+            "have the whole messages."
         )
         details = {"destination": where, "message_ids": sorted(wanted)}
         return self._planned("redrive", path, says, run, **details)
