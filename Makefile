@@ -95,7 +95,8 @@ console: setup ## watch a stage on a live page; with ARGS=--operate, redrive: ST
 	$(named)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(if $(ENDPOINT),AWS_ENDPOINT_URL=$(ENDPOINT)) $(ACCOUNT) python -m cdk_rehearsal console cdk.out/$(STAGE) \
-		--journal .build/console-$(STAGE).jsonl $(ARGS)
+		--journal .build/console-$(STAGE).jsonl --runbook docs/runbook.md \
+		--site .build/catalogue --site-build "make catalogue" $(ARGS)
 
 destroy: setup ## remove a stage from the AWS account: STAGE=dev
 	$(named)

@@ -1,14 +1,14 @@
 """The live page of the demo: the console of the package, with the shop's audit and customers."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
 
 from cdk_rehearsal import Process
-from cdk_rehearsal.console import Action, Console, Site
+from cdk_rehearsal.console import Action, Console, Site, runbook_page
 from stacks.constructs.alarm import RUNBOOK
 from tools.demo.audit import Check, side_text
 from tools.demo.books import Books
@@ -89,18 +89,8 @@ def serve_page(books: Books, door: Door) -> Console:
         title="Orderflow",
         actions=[audit, *viewer.actions()],
         site=Site(PROJECT / ".build/catalogue", "make catalogue"),
-        runbook=runbook_page,
+        runbook=partial(runbook_page, PROJECT / RUNBOOK),
     )
-
-
-def runbook_page(description: str) -> str:
-    """Returns the page of the runbook that an alarm names at the end of its description."""
-    slug = description.rpartition("#")[2]
-    for page in (PROJECT / RUNBOOK).read_text(encoding="utf-8").split("\n## ")[1:]:
-        title, _, _ = page.partition("\n")
-        if slug == re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"):
-            return page.strip()
-    return ""
 
 
 def _audited(books: Books, door: Door) -> dict[str, Any]:

@@ -3,7 +3,8 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Act } from "./act.jsx";
 import { Alarms } from "./alarms.jsx";
-import { Account } from "./deployed.jsx";
+import { Bill } from "./bill.jsx";
+import { Account, Disabled } from "./deployed.jsx";
 import { Letters } from "./letters.jsx";
 import { MapView } from "./map.jsx";
 import { Panel } from "./panel.jsx";
@@ -38,6 +39,7 @@ function App() {
           <Tab name="trace" now={name}>Traces</Tab>
           <Tab name="letters" now={name} number={dead}>Dead letters</Tab>
           <Tab name="alarms" now={name} number={head.ringing.size}>Alarms</Tab>
+          {!about.deployed && <Tab name="bill" now={name}>Bill</Tab>}
           {!about.deployed && <Tab name="whatif" now={name}>What if</Tab>}
           {about.actions.some((action) => action.role) && <Tab name="act" now={name}>Take part</Tab>}
         </nav>
@@ -46,6 +48,7 @@ function App() {
         <Theme />
       </header>
       {about.deployed && <Account />}
+      <Disabled />
       <Faults faults={status.faults} />
       <Notice />
       <Result />
@@ -57,6 +60,7 @@ function App() {
         {name === "trace" && <Trace of={rest} />}
         {name === "letters" && <Letters of={rest} />}
         {name === "alarms" && <Alarms of={rest} />}
+        {name === "bill" && !about.deployed && <Bill />}
         {name === "whatif" && !about.deployed && <WhatIf key={rest} of={rest} />}
         {name === "act" && <Act />}
       </main>

@@ -65,6 +65,7 @@ export function MapView({ chosen, choose }) {
   useEffect(() => travels.current.find(), [recording.nodes.length]);
   useEffect(() => { travels.current.chosen = chosen; }, [chosen]);
   const faulty = new Set(status.faults.flatMap((fault) => [fault.target, fault.source]));
+  const stopped = new Set((status.disabled ?? []).map((mapping) => mapping.function));
   const ringing = new Set();
   for (const alarm of head.ringing.keys()) ringing.add(recording.nodes[alarm].path);
   const node = (place, options) => {
@@ -73,7 +74,7 @@ export function MapView({ chosen, choose }) {
     const waits = depth > 0 && each.kind === "queue" && !each.dead;
     return (
       <Node key={place} {...{ place, node: each, choose, count, failed, depth, ...options }}
-        chosen={chosen === place} faulty={faulty.has(each.path)} hue={hueOf(about.map, each.group)}
+        chosen={chosen === place} faulty={faulty.has(each.path)} stopped={stopped.has(each.path)} hue={hueOf(about.map, each.group)}
         waiting={waits ? durationText(Math.max(0, head.time - head.age[place])) : ""} />
     );
   };
@@ -106,7 +107,8 @@ function Count({ value, hidden }) {
 }
 
 function Stack({ group, node, recording, hue, alarms }) {
-  const chains = group.lanes.filter((lane) => lane.nodes.length > 1 || lane.dead.length);
+  const chains = group.lanes.filter((lane) => lane.nodes.length > 1 || (lane.nodes.length && lane.dead.length));
+  const loose = group.lanes.filter((lane) => !lane.nodes.length).flatMap((lane) => lane.dead);
   const single = group.lanes.filter((lane) => lane.nodes.length === 1 && !lane.dead.length);
   return (
     <section class="stack ctx" style={{ "--hue": hue }} aria-labelledby={`stack-${group.name}`}>
@@ -119,7 +121,7 @@ function Stack({ group, node, recording, hue, alarms }) {
         )}
       </h2>
       {chains.map((lane) => (
-        <div class="lane" key={lane.nodes[0] ?? lane.dead[0]}>
+        <div class="lane" key={lane.nodes[0]}>
           {lane.nodes.map((place, number) => {
             const { kind } = recording.nodes[place];
             const last = number === lane.nodes.length - 1;
@@ -130,7 +132,10 @@ function Stack({ group, node, recording, hue, alarms }) {
           {lane.dead.map((place) => node(place, { short: true }))}
         </div>
       ))}
-      <div class="singles">{single.map((lane) => node(lane.nodes[0]))}</div>
+      <div class="singles">
+        {single.map((lane) => node(lane.nodes[0]))}
+        {loose.map((place) => node(place, { short: true }))}
+      </div>
     </section>
   );
 }
@@ -147,7 +152,7 @@ function memo(draw) {
   };
 }
 
-const Node = memo(({ place, node, choose, chosen, short, faulty, hue, count, failed, depth, waiting }) => {
+const Node = memo(({ place, node, choose, chosen, short, faulty, stopped, hue, count, failed, depth, waiting }) => {
   const isQueue = node.kind === "queue";
   const classes = ["node", node.dead ? "dead" : node.kind, short && "short"];
   if (hue !== undefined) classes.push("ctx");
@@ -163,6 +168,7 @@ const Node = memo(({ place, node, choose, chosen, short, faulty, hue, count, fai
       {node.kind === "function" && depth > 0 && (
         <span class="busy" title={`${depth} invocations at once`}>×{depth}<span class="hidden"> at once </span></span>
       )}
+      {stopped && <span class="fault"><Icon kind="pause" /><span class="hidden"> reads nothing </span></span>}
       {faulty && <span class="fault">⚡<span class="hidden"> with a fault </span></span>}
       {failed > 0 && !isQueue && (
         <span class="failed">✕{numberText(failed)}<span class="hidden"> failed </span></span>

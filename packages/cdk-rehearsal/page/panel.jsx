@@ -1,5 +1,6 @@
 // What is known about a node: figures, faults that can be injected, recent traffic, log, alarms.
 import { useEffect, useState } from "preact/hooks";
+import { Executions, Settings } from "./deployed.jsx";
 import { FaultPicker, siteText } from "./faults.jsx";
 import { Icon } from "./map.jsx";
 import { FAILED } from "./recording.js";
@@ -58,6 +59,8 @@ export function Panel({ place, close }) {
           </ul>
         </section>
       )}
+      {about.deployed && node.kind === "function" && <Settings key={node.path} path={node.path} />}
+      {about.deployed && node.kind === "workflow" && <Executions key={node.path} path={node.path} />}
       {!about.deployed && <Break key={node.path} path={node.path} faults={status.faults} />}
       <Recent place={place} />
       {alarms.length > 0 && (

@@ -49,14 +49,15 @@ export function Trace({ of }) {
 function Search({ of }) {
   const [text, setText] = useState("");
   const [found, setFound] = useState([]);
-  const { recording } = useStore();
+  const { about, recording, status } = useStore();
+  const older = status.searched?.found;
   const age = text ? 0 : Math.floor(recording.events.length / 50);
   useEffect(() => {
     const timer = setTimeout(() => {
       ask(`find?text=${encodeURIComponent(text)}`).then((list) => setFound(list ?? []), () => {});
     }, 150);
     return () => clearTimeout(timer);
-  }, [text, age]);
+  }, [text, age, older]);
   return (
     <section class="search" aria-label="Search">
       <label for="search">Order, customer or event id</label>
@@ -76,7 +77,35 @@ function Search({ of }) {
           </li>
         ))}
       </ol>
+      {about.deployed && <Older text={text} searched={status.searched ?? {}} />}
     </section>
+  );
+}
+
+const SPANS = [[1, "hour"], [24, "day"], [168, "week"], [720, "30 days"]];
+
+// A search in the logs of a deployed application that were written before those that are read.
+function Older({ text, searched }) {
+  const [hours, setHours] = useState(24);
+  const { done, of, found } = searched;
+  const submit = (submitted) => {
+    submitted.preventDefault();
+    store.run("search", { text: text.trim(), hours });
+  };
+  return (
+    <form class="older" onSubmit={submit} aria-label="Older logs">
+      <label>Older logs, of the last{" "}
+        <select value={hours} onChange={(event) => setHours(Number(event.target.value))}>
+          {SPANS.map(([each, name]) => <option key={each} value={each}>{name}</option>)}
+        </select>
+      </label>{" "}
+      <button type="submit" disabled={!text.trim()}>Search</button>
+      <p class="none" role="status">
+        {searched.text && (done < of
+          ? `Log group ${done + 1} of ${of} is searched for ${searched.text}: ${found} lines …`
+          : `${found} ${found === 1 ? "line" : "lines"} found about ${searched.text} in ${of} log groups.`)}
+      </p>
+    </form>
   );
 }
 

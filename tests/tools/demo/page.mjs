@@ -127,6 +127,22 @@ const plans = {
     seen.step = await page.locator(".event li pre").first().textContent();
     await look(page, "trace");
 
+    // What all of this would have cost: the sums go on while the page is open.
+    await page.getByRole("link", { name: "Bill", exact: true }).click();
+    const sum = page.locator(".bill .lead .figure");
+    seen.bill = [await sum.textContent()];
+    await page.locator(".bill .lead .figure", { hasNotText: seen.bill[0] }).waitFor();
+    seen.bill.push(await sum.textContent());
+    const card = (name) => page.getByRole("region", { name, exact: true });
+    for (const [name, key] of [["By service", "services"], ["By context", "contexts"]]) {
+      seen[key] = await card(name).locator("summary .what").allTextContents();
+    }
+    await card("By service").locator("summary", { hasText: "DynamoDB" }).click();
+    seen.parts = await card("By service").locator("details[open] li .what").allTextContents();
+    seen.unpriced = await card("Without a price").locator("li").allTextContents();
+    seen.priced = await page.locator(".bill > .none").textContent();
+    await look(page, "bill");
+
     // Time: pause, step, go back, replay, go live.
     await page.getByRole("link", { name: "Map", exact: true }).click();
     await page.getByRole("button", { name: "Pause the rehearsal" }).click();
@@ -151,9 +167,10 @@ const plans = {
 
     for (const [scheme, width] of [["dark", 1280], ["dark", 400], ["light", 400], ["light", 2000]]) {
       const other = await open({ colorScheme: scheme, viewport: { width, height: 900 } });
-      for (const view of ["map", "trace", "letters", "alarms", "whatif", "act"]) {
+      for (const view of ["map", "trace", "letters", "alarms", "bill", "whatif", "act"]) {
         await other.goto(`${url}#/${view}`);
         await other.waitForTimeout(700);
+        if (view === "bill") await other.locator(".bill").waitFor();
         await look(other, `${view}-${scheme}-${width}`);
       }
       await other.context().close();
@@ -297,10 +314,24 @@ const plans = {
     seen.asked = await page.locator(".api .number").textContent();
     seen.events = await page.locator(".bus .number").textContent();
     await handler.click();
+    await page.locator(".panel .settings li").nth(1).waitFor();
+    seen.settings = await page.locator(".panel .settings").innerText();
+    seen.page = await page.getByRole("link", { name: "Its page in the catalogue" }).getAttribute("href");
     seen.panel = await page.locator(".panel h3").allTextContents();
     await page.getByRole("button", { name: "Show the last lines" }).click();
     seen.log = await page.locator(".panel .log").textContent();
     await look(page, "deployed-map");
+    await page.getByRole("button", { name: "Close", exact: true }).click();
+    seen.disabled = await page.locator(".banner").allTextContents();
+    seen.stopped = await page.locator(".node", { hasText: "reads nothing" }).evaluateAll((all) => all.map((each) => each.title));
+    await page.locator('[data-node][title="Returns/Workflow"]').click();
+    await page.locator(".executions li summary").first().click();
+    await page.locator(".executions p b").first().waitFor();
+    seen.execution = await page.locator(".executions li").first().innerText();
+    await page.getByRole("button", { name: /^Show the input/ }).first().click();
+    await page.locator(".executions .input").waitFor();
+    seen.input = await page.locator(".executions .input").textContent();
+    await look(page, "deployed-workflow");
     await page.getByRole("button", { name: "Close", exact: true }).click();
     seen.controls = await page.locator(".timebar button, .timebar select, .timebar a").evaluateAll(
       (all) => all.map((each) => each.getAttribute("aria-label") ?? each.textContent.trim()));
@@ -310,11 +341,24 @@ const plans = {
     await page.locator(".found a", { hasText: "OrderPlaced" }).first().click();
     await page.locator(".waterfall h3 button", { hasText: /^OrderConfirmed/ }).first().waitFor();
     seen.trace = await page.locator(".waterfall h3 button").allTextContents();
+    const older = page.getByRole("form", { name: "Older logs" });
+    await older.getByRole("button").click();
+    await page.locator(".notice", { hasText: "are read already" }).waitFor();
+    if (seen.account.endsWith("read-only")) {
+      await older.getByRole("combobox").selectOption("week");
+      await older.getByRole("button").click();
+      await page.locator(".older p", { hasText: "found about" }).waitFor({ timeout: 180_000 });
+      seen.older = await page.locator(".older p").textContent();
+    }
     await look(page, "deployed-trace");
 
     await page.getByRole("link", { name: /^Alarms/ }).click();
     await page.locator(".alarm-row.ALARM").first().waitFor();
     seen.alarms = await page.locator(".alarm-row.ALARM h2").allTextContents();
+    await page.locator(".alarm-row.ALARM summary").first().click();
+    await page.locator(".alarm-row.ALARM pre").first().waitFor();
+    seen.runbook = await page.locator(".alarm-row.ALARM pre").first().textContent();
+    await look(page, "deployed-alarms");
 
     await page.getByRole("link", { name: /^Dead letters/ }).click();
     await page.locator(".found a", { hasText: letters }).click();
@@ -326,6 +370,13 @@ const plans = {
       await page.getByRole("button", { name: /^Receive the messages/ }).click();
       await page.locator(".letter").first().waitFor();
       seen.letter = await page.locator(".letter").first().textContent();
+      await page.locator(".letter input").first().check();
+      await page.getByRole("button", { name: "Redrive 1 chosen …" }).click();
+      seen.chosen = await page.locator(".confirm p").first().textContent();
+      await look(page, "deployed-chosen");
+      await page.getByRole("button", { name: "Yes, do it" }).click();
+      await page.locator(".queue .operations", { hasText: "messages moved: 1 of 1" }).first().waitFor();
+      await page.locator(".queue > p", { hasText: /^1 message\. / }).waitFor();
       await redrive.click();
       seen.plan = await page.locator(".confirm p").first().textContent();
       await look(page, "deployed-confirm");

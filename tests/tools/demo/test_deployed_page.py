@@ -9,14 +9,17 @@ import pytest
 
 from cdk_rehearsal import Rehearsal
 from rehearsal.second_process import Command
+from stacks.constructs.alarm import RUNBOOK
 from tests.tools.catalogue.test_browser import required_browser
 from tests.tools.demo.test_files import HEADER, write
 from tests.tools.demo.test_page import ROWS, Visit, pause, run_with_page
 from tools.demo.customers import shop_id_of
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
+from workspace.isolation import PROJECT
 
 LETTERS = "Checkout/RunCheckout/DeadLetters"
+HANDLER, SWEEP = "Checkout/RunCheckout/Function", "Orders/SweepOrders/Function"
 
 
 def park_again(shop: Rehearsal, order: str) -> None:
@@ -37,7 +40,11 @@ def retained(shop: Rehearsal) -> list[dict[str, Any]]:
 
 def visited(shop: Rehearsal, order: str, journal: Path, *options: str) -> dict[str, Any]:
     """What a browser sees of the shop, on a page of another process."""
-    console = Command(shop, "--minutes", "1440", "--journal", str(journal), *options).start()
+    site = journal.with_name("site")
+    site.mkdir(exist_ok=True)
+    (site / "pages.json").write_text(json.dumps({HANDLER: "function.html"}))
+    given = ("--site", str(site), "--runbook", str(PROJECT / RUNBOOK), "--journal", str(journal))
+    console = Command(shop, "--minutes", "1440", *given, *options).start()
     try:
         return Visit(console.url, "deployed", order, LETTERS).meanwhile(stepping(shop))
     finally:
@@ -72,7 +79,17 @@ def test_a_stage_is_watched_and_a_message_brought_back(
 
     def stay(pace: Pace) -> None:
         shop = pace._shop
-        park_again(shop, order)
+        for _ in range(2):
+            park_again(shop, order)
+        (mapping,) = (
+            each.physical_id
+            for each in shop.resources
+            if each.type == "AWS::Lambda::EventSourceMapping" and each.path.startswith(SWEEP)
+        )
+        shop.client("lambda").update_event_source_mapping(UUID=mapping, Enabled=False)
+        workflow = shop.physical_id("Returns/Workflow")
+        start = shop.client("stepfunctions").start_execution
+        start(stateMachineArn=workflow, input=json.dumps({"unknown": "input"}))
         shop.run_for(300)
         seen.append(visited(shop, order, journal))
         assert not journal.exists()
@@ -100,9 +117,25 @@ def test_a_stage_is_watched_and_a_message_brought_back(
     with subtests.test("the alarms of the templates fire"):
         assert any(f"{LETTERS}/Parked" in each for each in reading["alarms"])
     with subtests.test("a page that is read-only shows only the number of messages"):
-        assert "1 message." in reading["queue"]
+        assert "2 messages." in reading["queue"]
         assert "read-only" in reading["queue"]
         assert reading["operates"] == 0
+    with subtests.test("a mapping that is disabled stands out, and settings are in the panel"):
+        for each in seen:
+            (banner,) = each["disabled"]
+            assert banner.strip().startswith(f"{SWEEP} does not read")
+            assert each["stopped"] == [SWEEP]
+            assert "Enabled: reads Checkout/RunCheckout" in each["settings"]
+    with subtests.test("an execution has its failing step, and its input on demand"):
+        assert "It failed at" in reading["execution"]
+        assert json.loads(reading["input"])
+    with subtests.test("links lead to the catalogue, and alarms have their page of the runbook"):
+        assert reading["page"] == "site/function.html"
+        assert reading["runbook"].startswith("Messages in a dead-letter queue")
+    with subtests.test("older logs are searched on demand"):
+        assert f"found about {order}" in reading["older"]
+    with subtests.test("one message is chosen, and the other one stays"):
+        assert "of Checkout/RunCheckout/DeadLetters that were chosen: 1." in operating["chosen"]
     with subtests.test("a redrive says what it will do, and then who has done it"):
         assert "OrderPlaced.v" in operating["letter"]
         assert "to Checkout/RunCheckout" in operating["plan"]

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from msgspec import structs
 from rich.console import Console as Terminal
 
 from cdk_rehearsal import Assembly, Record, Rehearsal
-from cdk_rehearsal.console import Action, Console, Site
+from cdk_rehearsal.console import Action, Console, Site, runbook_page
 from cdk_rehearsal.console.layout import map_of
 from rehearsal.cloud import Cloud, arn
+from stacks.constructs.alarm import RUNBOOK
 from stacks.constructs.packaging import node
 from stacks.environment import BusKind
 from tests.support.assemblies import assembly_directory
@@ -33,7 +35,7 @@ from tools.demo.display import Display
 from tools.demo.evidence import ORDERS
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.pace import Pace
-from tools.demo.page import Door, runbook_page, serve_page
+from tools.demo.page import Door, serve_page
 from tools.demo.run import DemoRun, DemoSetup, rehearse
 from tools.demo.staff import Staff, UnexpectedAnswer
 from tools.demo.stock_file import plenty_for
@@ -261,7 +263,7 @@ def test_staff_who_cannot_set_prices_without_a_fault_end_the_demo(
 # One test for each plan, so that the application is loaded once.
 @pytest.mark.parametrize("seen", [("shop", "dev")], indirect=True)
 def test_an_edge_is_broken_healed_and_redriven_on_the_page(
-    seen: dict[str, Any], subtests: pytest.Subtests
+    seen: dict[str, Any], bus_kind: BusKind | None, subtests: pytest.Subtests
 ) -> None:
     with subtests.test("the map has all contexts"):
         assert {"Orders", "Checkout", "Payments"} <= {name.strip() for name in seen["stacks"]}
@@ -285,6 +287,15 @@ def test_an_edge_is_broken_healed_and_redriven_on_the_page(
     with subtests.test("an order is followed to its end"):
         assert {"OrderPlaced.v2", "OrderConfirmed.v2", "OrderDelivered.v1"} <= {*seen["trace"]}
         assert json.loads(seen["step"])["target"] == "Inventory/ReserveStock"
+    with subtests.test("the bill goes on, by service and by context, and says what has no price"):
+        first, later = (float(each.removesuffix(" USD")) for each in seen["bill"])
+        assert 0 < first < later
+        assert {"CloudWatch", "DynamoDB", "Lambda", "SQS"} <= {*seen["services"]}
+        assert {"Analytics", "Checkout", "Orders"} <= {*seen["contexts"]}
+        assert "transactional writes" in seen["parts"]
+        assert "us-east-1" in seen["priced"]
+        custom = [each for each in seen["unpriced"] if each.startswith("custom_bus_kb_in: ")]
+        assert bool(custom) == (bus_kind != "classic")
     with subtests.test("time stops while the viewer pauses"):
         assert seen["stopped"]
     with subtests.test("at the start of the recording, nothing was published"):
@@ -512,8 +523,9 @@ def test_each_alarm_of_the_shop_has_a_page_in_the_runbook(assembly: Path) -> Non
     alarms = Assembly(assembly).all_of("AWS::CloudWatch::Alarm")
     texts = {each.path: str(each.properties["AlarmDescription"]) for each in alarms}
     assert len(texts) > 100
-    assert [path for path, text in texts.items() if not runbook_page(text)] == []
-    assert runbook_page(next(iter(texts.values()))).count("\n## ") == 0
+    page = partial(runbook_page, PROJECT / RUNBOOK)
+    assert [path for path, text in texts.items() if not page(text)] == []
+    assert page(next(iter(texts.values()))).count("\n## ") == 0
 
 
 def test_nothing_is_missing_after_a_reconnect(shop: Cloud) -> None:

@@ -64,14 +64,19 @@ class Stack:
 
     def arn(self, account: str, region: str) -> str:
         """Returns its id, the value of `AWS::StackId`: its name and a UUID."""
-        generation = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{self.name}")
-        return f"arn:aws:cloudformation:{region}:{account}:stack/{self.name}/{generation}"
+        return stack_arn(account, region, self.name)
 
     def path_of(self, logical_id: str) -> str:
         """Returns the construct path of a resource."""
         metadata = self.template["Resources"][logical_id].get("Metadata", {})
         path: str = metadata.get("aws:cdk:path", "")
         return path.removesuffix("/Resource") or f"{self.path}/{logical_id}"
+
+
+def stack_arn(account: str, region: str, name: str) -> str:
+    """Returns the id of a stack, given its name."""
+    generation = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{name}")
+    return f"arn:aws:cloudformation:{region}:{account}:stack/{name}/{generation}"
 
 
 @dataclass

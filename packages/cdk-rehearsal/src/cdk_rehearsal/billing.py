@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 KB = 1024
@@ -130,15 +130,13 @@ def empty_polls(messages_per_s: float) -> float:
     longest = POLL_S / POLLERS
     if messages_per_s * longest < 1e-9:
         return 1 / longest
-    return messages_per_s / math.expm1(messages_per_s * longest)
+    rarer = -messages_per_s * longest
+    return messages_per_s * math.exp(rarer) / -math.expm1(rarer)
 
 
-def sampled(moments: Iterable[float]) -> float:
-    """Returns how many of the requests at these times are traced, on average."""
-    by_second: dict[int, int] = {}
-    for moment in moments:
-        by_second[int(moment)] = by_second.get(int(moment), 0) + 1
-    return sum(RESERVOIR + SHARE * max(0, n - RESERVOIR) for n in by_second.values())
+def sampled(before: int) -> float:
+    """Returns how probably a request is traced, given the number of those before in its second."""
+    return 1.0 if before < RESERVOIR else SHARE
 
 
 def function_gb_s(seconds: float, memory_mb: int) -> float:

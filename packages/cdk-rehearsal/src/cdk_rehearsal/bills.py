@@ -248,18 +248,11 @@ def idle_bill(
     """Returns what the resources cost in a month without use."""
     units: dict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     unpriced = set[str]()
-    for resource in assembly.resources:
-        setting = _SETTINGS.get(resource.type)
-        if count := _BY_TYPE.get(resource.type):
-            for price, number in count(assembly, resource):
-                if price in prices:
-                    units[price][resource.type].append(number)
-                else:
-                    unpriced.add(price)
-        elif setting and resource.properties.get(setting):
-            unpriced.add(f"{resource.type} with {setting}")
-        elif not setting and resource.type not in _NOTHING:
-            unpriced.add(resource.type)
+    for resource, price, number in _standing(assembly):
+        if price in prices:
+            units[price][resource.type].append(number)
+        else:
+            unpriced.add(price)
     lines = []
     for name, by_type in units.items():
         free = float(prices[name].free if free_tier else 0)
@@ -268,6 +261,31 @@ def idle_bill(
             cost = charged * prices[name].usd
             lines.append(Line(type_, len(numbers), prices[name].says, charged, cost))
     return IdleBill(sorted(lines, key=lambda line: -line.usd), sorted(unpriced))
+
+
+def standing_charges(assembly: Assembly, prices: Mapping[str, Price]) -> list[Charge]:
+    """Returns what each resource costs in a month without use.
+
+    Polls of queues are left out, because they depend on use: a metered bill has them.
+    """
+    return [
+        _charge(Use(price, resource.type, resource.path), number, prices)
+        for resource, price, number in _standing(assembly)
+        if price in prices and resource.type != _MAPPING
+    ]
+
+
+def _standing(assembly: Assembly) -> Iterator[tuple[Resource, str, float]]:
+    """Yields resources that cost something without use, names of prices and units of a month."""
+    for resource in assembly.resources:
+        setting = _SETTINGS.get(resource.type)
+        if count := _BY_TYPE.get(resource.type):
+            for price, number in count(assembly, resource):
+                yield resource, price, number
+        elif setting and resource.properties.get(setting):
+            yield resource, f"{resource.type} with {setting}", 1
+        elif not setting and resource.type not in _NOTHING:
+            yield resource, resource.type, 1
 
 
 def _alarm(assembly: Assembly, alarm: Resource) -> Units:

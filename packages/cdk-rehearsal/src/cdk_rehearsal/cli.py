@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,19 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("console-journal.jsonl"),
         help="the file that says who has done what (console-journal.jsonl)",
+    )
+    watching.add_argument(
+        "--site",
+        type=Path,
+        metavar="DIR",
+        help="a folder of pages about the application; its pages.json has them by construct path",
+    )
+    watching.add_argument("--site-build", default="", help="the command that builds the site")
+    watching.add_argument(
+        "--runbook",
+        type=Path,
+        metavar="FILE",
+        help="a runbook in Markdown, whose headings the descriptions of alarms name as #anchor",
     )
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
@@ -339,16 +353,21 @@ def run(options: argparse.Namespace) -> int:
 
 def console(options: argparse.Namespace) -> int:
     """Serves a live page about the deployed application, with the shell's AWS credentials."""
-    if options.policy:
-        from cdk_rehearsal.console.deployed.policy import policy
-
-        print(json.dumps(policy(operates=options.operate), indent=2))
-        return 0
     directory = select(options.dir, options.stage)
+    if options.policy:
+        from cdk_rehearsal.console.deployed.policy import Scope, policy
+
+        scope = Scope.of(Assembly(directory))
+        print(json.dumps(policy(scope, operates=options.operate), indent=2))
+        return 0
     region = environment(directory).get("region")
+    from cdk_rehearsal.console import Site, runbook_page
     from cdk_rehearsal.console.deployed.account import open_account
     from cdk_rehearsal.console.deployed.console import DeployedConsole, title_of
 
+    if options.runbook:
+        # A file that cannot be read is an error now, and not when an alarm rings.
+        runbook_page(options.runbook, "")
     interrupted = _interruption()
     assembly = Assembly(directory)
     account = open_account(region)
@@ -357,6 +376,8 @@ def console(options: argparse.Namespace) -> int:
         assembly,
         title=title_of(assembly),
         journal=options.journal if options.operate else None,
+        site=Site(options.site, options.site_build) if options.site else None,
+        runbook=partial(runbook_page, options.runbook) if options.runbook else None,
         port=options.port,
         past_s=options.minutes * 60,
     )

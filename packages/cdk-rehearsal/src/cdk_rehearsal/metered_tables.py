@@ -78,27 +78,22 @@ class MeteredTables:
             self._store(who, write, after)
         return answer
 
-    def finish(self) -> None:
-        """Counts how long the items that are there now will be stored."""
-        for key, stored in self._stored.items():
-            self._count_storage(key, stored, stored.until)
-        self._stored.clear()
-
     def _store(self, who: str, write: "_Write", after: Attributes | None) -> None:
+        """Counts how long an item will be stored; what it replaces is not stored any longer."""
         now, key = self._now(), write.key
         if former := self._stored.pop(key, None):
-            self._count_storage(key, former, min(now, former.until))
+            self._count_storage(key, former, min(0.0, now - former.until))
         if after is None:
             return
         expires = after.get(write.expiry, {}).get("N")
         indexed = sum(ITEM + item_bytes(entry) for entry in write.entries(after))
         until = max(now, float(expires)) if expires else now + KEPT_S
-        self._stored[key] = _Stored(
-            who, item_bytes(after) + ITEM, indexed, now, until, bool(expires)
-        )
+        stored = _Stored(who, item_bytes(after) + ITEM, indexed, until, bool(expires))
+        self._stored[key] = stored
+        self._count_storage(key, stored, until - now)
 
-    def _count_storage(self, key: _Key, stored: "_Stored", end: float) -> None:
-        months = max(0.0, end - stored.since) / MONTH_S
+    def _count_storage(self, key: _Key, stored: "_Stored", seconds: float) -> None:
+        months = seconds / MONTH_S
         kind = "until items expire" if stored.expires else "items that stay, for a year"
         gb = (stored.size + stored.indexed) / GB
         self._add("table_gb_month", kind, stored.who, gb * months)
@@ -149,13 +144,11 @@ class MeteredTables:
 
 
 class _Stored:
-    __slots__ = ("expires", "indexed", "since", "size", "until", "who")
+    __slots__ = ("expires", "indexed", "size", "until", "who")
 
-    def __init__(
-        self, who: str, size: int, indexed: int, since: float, until: float, expires: bool
-    ) -> None:
+    def __init__(self, who: str, size: int, indexed: int, until: float, expires: bool) -> None:
         self.who, self.size, self.indexed = who, size, indexed
-        self.since, self.until, self.expires = since, until, expires
+        self.until, self.expires = until, expires
 
 
 class _Write:

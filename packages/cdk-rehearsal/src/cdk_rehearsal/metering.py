@@ -6,7 +6,8 @@ Rules of AWS are in `billing`, what tables use in `metered_tables`, and prices i
 import json
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from moto.logs.models import logs_backends
@@ -28,6 +29,7 @@ from cdk_rehearsal.billing import (
 )
 from cdk_rehearsal.bills import MeteredBill, Use, metered_bill
 from cdk_rehearsal.core import PRINCIPAL, Core, Perform
+from cdk_rehearsal.latency import NONE, Latency
 from cdk_rehearsal.meter import Record
 from cdk_rehearsal.metered_tables import MeteredTables
 from cdk_rehearsal.price_lists import Price
@@ -41,6 +43,9 @@ from cdk_rehearsal.services.streams import Streams
 _DAY_S = 86_400
 _STAYS_S = 365 * _DAY_S
 """How long data count that nothing deletes."""
+
+_SHORTEST_S = 1e-3
+"""The shortest time for which there are rates."""
 
 _COUNTED_ELSEWHERE = frozenset(
     {
@@ -64,7 +69,11 @@ class Metering:
     orders keep coming, data transfer, and what is outside of the application.
     """
 
-    def __init__(self, rehearsal: Rehearsal) -> None:
+    def __init__(self, rehearsal: Rehearsal, *, code: Latency | None = None) -> None:
+        """``code`` has the CPU time of handlers, if it takes none in the rehearsal."""
+        latency = rehearsal._core.latency
+        takes_time = latency.handler_cpu_s or latency.call_cpu_s
+        self._code = NONE if code is None or takes_time else code
         self._rehearsal = rehearsal
         self._core: Core = rehearsal._core
         self._uses: defaultdict[Use, float] = defaultdict(float)
@@ -73,7 +82,7 @@ class Metering:
         self._platform: Counter[str] = Counter()
         self._entered: Counter[str] = Counter()
         self._invoked: Counter[str] = Counter()
-        self._begun: defaultdict[str, list[float]] = defaultdict(list)
+        self._begun: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._by_path: dict[str, Resource] = {}
         for resource in rehearsal.resources:
             self._by_path.setdefault(resource.path, resource)
@@ -87,7 +96,10 @@ class Metering:
         )
         self._clocked: set[str] = set()
         self._since = core.scheduler.now()
-        self._logged = {name: len(events) for name, events in self._log_groups().items()}
+        self._logs: defaultdict[str, _Log] = defaultdict(_Log)
+        self._logged: Counter[tuple[str, str]] = Counter()
+        for _ in self._new_lines():
+            pass
         self._counting = True
         self._patch(rehearsal._hooks.patches)
         core.watchers.append(self._call)
@@ -95,14 +107,42 @@ class Metering:
 
     def uses(self) -> dict[Use, float]:
         """Ends the counting, and returns how many units were used of each price."""
-        self._tables.finish()
-        self._count_logs()
-        self._count_traces()
-        self._count_retries()
+        self._used = self.so_far()
         self._core.watchers.remove(self._call)
         self._ended = self._core.scheduler.now()
         self._counting = False
-        return {use: units for use, units in self._uses.items() if use.who not in self._clocked}
+        return {use: units for use, units in self._used.items() if use.who not in self._clocked}
+
+    def so_far(self) -> dict[Use, float]:
+        """Returns how many units were used of each price so far, and counts on.
+
+        Schedules of the templates are part of it, and custom metrics for the time so far. Only what
+        is new since the last time is read.
+        """
+        self._count_logs()
+        found = defaultdict(float, self._uses)
+        for use, units in (*self._stored_logs(), *self._retries()):
+            if units:
+                found[use] += units
+        return dict(found)
+
+    def bill_so_far(self, prices: Mapping[str, Price]) -> MeteredBill:
+        """Returns the bill of everything so far, and counts on."""
+        months = self.seconds / MONTH_S
+        metrics = {use: units * months for use, units in self._custom_metrics.items()}
+        return metered_bill(
+            {**self.so_far(), **metrics},
+            prices,
+            orders=1,
+            rate=1 / max(self.seconds, _SHORTEST_S),
+            messages=self.messages,
+            keys=len(self.keys),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long it has counted, in virtual time."""
+        return self._core.scheduler.now() - self._since
 
     def bill(self, prices: Mapping[str, Price], *, orders: int, rate: float) -> MeteredBill:
         """Ends the counting, and returns the bill of each order.
@@ -126,10 +166,15 @@ class Metering:
 
         Schedules of the templates, their queues and functions, and custom metrics.
         """
-        metrics = {Use("metric", "custom metrics", "custom metrics"): float(len(self._metrics))}
+        metrics = self._custom_metrics
         months = (self._ended - self._since) / MONTH_S
-        clocked = {u: units / months for u, units in self._uses.items() if u.who in self._clocked}
+        clocked = {u: units / months for u, units in self._used.items() if u.who in self._clocked}
         return {**metrics, **clocked} if months else metrics
+
+    @property
+    def _custom_metrics(self) -> dict[Use, float]:
+        """The custom metrics that a month has."""
+        return {Use("metric", "custom metrics", "custom metrics"): float(len(self._metrics))}
 
     @property
     def messages(self) -> dict[str, int]:
@@ -141,7 +186,7 @@ class Metering:
                 polled[path] = self._messages[path]
         return polled
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """The resources that encrypt with a key of KMS: each asks for a data key now and then."""
         names = ("KmsMasterKeyId", "KmsMessageKeyId", "StreamEncryption")
@@ -198,6 +243,8 @@ class Metering:
         if who is None and principal is not None:
             who = self._core.path_of(principal.role)
         service = client.meta.service_model.service_name
+        if (function := self._functions.get(who or "")) is not None:
+            self._duration(function, self._code.call_cpu_s * function.slowness)
         if who is None or f"{service}:{operation}" in _COUNTED_ELSEWHERE:
             return perform(client, operation, given)
         if service == "dynamodb":
@@ -317,11 +364,9 @@ class Metering:
             return
         properties = self._of_type["AWS::Lambda::Function"][path].properties
         traced = properties.get("TracingConfig", {}).get("Mode") == "Active"
-        arm = properties.get("Architectures") == ["arm64"]
         self._add("function_request", "invocations", path, 1)
         seconds = detail["duration_s"] - detail["init_s"]
-        gb_s = function_gb_s(seconds, function.memory_mb)
-        self._add(f"function_gb_second{'_arm' if arm else ''}", "duration", path, gb_s)
+        self._duration(function, seconds + self._code.handler_cpu_s * function.slowness)
         rule = self._of_type["AWS::Events::Rule"].get(record.source)
         if record.source in self._clocked or (rule and "ScheduleExpression" in rule.properties):
             self._clocked.add(path)
@@ -338,7 +383,15 @@ class Metering:
         if "execution" in detail:
             self._invoked[record.source] += 1
         elif traced:
-            self._begun[path].append(record.time - detail["duration_s"])
+            second = int(record.time - detail["duration_s"])
+            self._add("trace", "traces", path, sampled(self._begun[path][second]))
+            self._begun[path][second] += 1
+
+    def _duration(self, function: Function, seconds: float) -> None:
+        properties = self._of_type["AWS::Lambda::Function"][function.path].properties
+        arm = properties.get("Architectures") == ["arm64"]
+        price = f"function_gb_second{'_arm' if arm else ''}"
+        self._add(price, "duration", function.path, function_gb_s(seconds, function.memory_mb))
 
     def _request(self, record: Record) -> None:
         http = record.target in self._of_type["AWS::ApiGatewayV2::Api"]
@@ -419,44 +472,77 @@ class Metering:
     def _outbound(self, record: Record) -> None:
         self._add(f"requests to {record.target}", "requests", record.source, 1)
 
-    # -- at the end -----------------------------------------------------------------------
+    # -- when the sums are read -----------------------------------------------------------
 
-    def _count_retries(self) -> None:
+    def _retries(self) -> Iterator[tuple[Use, float]]:
         """Each retry of a task is one more transition of a Standard workflow."""
         for path, states in self._entered.items():
-            self._add("transition", "retries", path, max(0, self._invoked[path] - states))
+            yield Use("transition", "retries", path), max(0, self._invoked[path] - states)
 
-    def _count_traces(self) -> None:
-        for path, moments in self._begun.items():
-            self._add("trace", "traces", path, sampled(moments))
-
-    def _log_groups(self) -> dict[str, list[Any]]:
-        """Returns the events of each log group, by its name."""
+    def _new_lines(self) -> Iterator[tuple[str, list[str]]]:
+        """Yields the lines of each log group since the last time, by its name."""
         self._rehearsal._deployment.log_groups.feed()
         backend: Any = logs_backends[self._core.account][self._core.region]
-        return {
-            name: [event for stream in group.streams.values() for event in stream.events]
-            for name, group in backend.groups.items()
-        }
+        for name, group in backend.groups.items():
+            lines: list[str] = []
+            for stream, each in group.streams.items():
+                lines += [event.message for event in each.events[self._logged[name, stream] :]]
+                self._logged[name, stream] = len(each.events)
+            if lines:
+                yield name, lines
 
     def _count_logs(self) -> None:
-        """Counts log events: what comes in, and what is stored, compressed, until it expires."""
-        owners = {function.log_group: path for path, function in self._functions.items()}
-        for name, events in self._log_groups().items():
-            lines = [e.message for e in events[self._logged.get(name, 0) :]]
+        """Counts log events, and the custom metrics that are embedded in them."""
+        for name, lines in self._new_lines():
             size = sum(len(line.encode()) + LOG_EVENT for line in lines)
             self._metrics.update(*(_embedded(line) for line in lines if '"_aws"' in line))
-            path = self._core.path_of(name)
-            who = owners.get(name, path)
-            self._add("log_gb", "log events", who, size / GB)
-            group = self._of_type["AWS::Logs::LogGroup"].get(path)
+            self._add("log_gb", "log events", self._writer_of(name), size / GB)
+            self._logs[name].add(lines, size)
+
+    def _writer_of(self, group: str) -> str:
+        """Returns the path of the function that writes to a log group, else of the group."""
+        return self._owners.get(group) or self._core.path_of(group)
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {function.log_group: path for path, function in self._functions.items()}
+
+    def _stored_logs(self) -> Iterator[tuple[Use, float]]:
+        """Yields what is stored of log events, compressed, until it expires."""
+        for name, log in self._logs.items():
+            group = self._of_type["AWS::Logs::LogGroup"].get(self._core.path_of(name))
             days = group.properties.get("RetentionInDays") if group else None
             kept_s = int(days) * _DAY_S if days else _STAYS_S
-            if lines:
-                text = "\n".join(lines).encode()
-                whole = (size + self._platform[name]) / GB
-                stored = whole * len(zlib.compress(text, 6)) / len(text)
-                self._add("log_gb_month", "log events", who, stored * kept_s / MONTH_S)
+            stored = (log.size + self._platform[name]) / GB * log.compressed_share
+            use = Use("log_gb_month", "log events", self._writer_of(name))
+            yield use, stored * kept_s / MONTH_S
+
+
+class _Log:
+    """The lines of a log group, of which only sizes are kept."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """The bytes that are counted for the lines."""
+        self._text = self._compressed = 0
+        self._compress = zlib.compressobj(6)
+        self._share: float | None = None
+
+    def add(self, lines: Sequence[str], size: int) -> None:
+        """Adds lines that count so many bytes."""
+        text = "".join(f"{line}\n" for line in lines).encode()
+        self.size += size
+        self._text += len(text)
+        self._compressed += len(self._compress.compress(text))
+        self._share = None
+
+    @property
+    def compressed_share(self) -> float:
+        """How large the lines are when they are compressed, as a share of their size."""
+        if self._share is None:
+            rest = self._compress.copy().flush()
+            self._share = (self._compressed + len(rest)) / self._text
+        return self._share
 
 
 _Count = Callable[[Metering, str, str, Mapping[str, Any], Any], None]

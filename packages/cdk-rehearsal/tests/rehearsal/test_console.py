@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
 from cdk_rehearsal.console import Action, Console, Field, Site
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.console.map import ApplicationMap
+from cdk_rehearsal.console.recording import Recording
+from cdk_rehearsal.meter import Record
 from rehearsal.cloud import Cloud, arn
 from rehearsal.conftest import Rehearse
 
@@ -228,6 +231,20 @@ def chains(found: ApplicationMap) -> list[list[str]]:
 
 
 class TestRecording:
+    def test_what_happened_before_its_start_is_in_traces_and_moves_nothing_on_the_map(
+        self, shop: Rehearsal
+    ) -> None:
+        recording = Recording(map_of(shop.assembly), 1000.0)
+        detail = {"id": "event-1", "correlationid": "order-1"}
+        published = {"event": {"id": "bus-1", "detail-type": "OrderPlaced", "detail": detail}}
+        for moment in (900.0, 1100.0):
+            record = Record("published", moment, "shop", "Shop/Bus", published)
+            recording.add(msgspec.json.encode(record))
+        trace = recording.trace("order-1")
+        assert trace is not None
+        assert [step["start"] for step in trace["steps"]] == [-100_000, 100_000]
+        assert recording.length == 1
+
     def test_everything_that_happens_reaches_the_page(
         self, shop: Rehearsal, console: Console
     ) -> None:
@@ -341,6 +358,74 @@ class TestRecording:
         assert handled
 
 
+def post_viewer(console: Console) -> None:
+    """Lets the console know that somebody looks at the page."""
+    console._commands.carry_out({"do": "viewers", "number": 1})
+
+
+class TestBill:
+    def test_nothing_is_metered_before_the_page_is_looked_at(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        assert "nothing is metered" in refused(console, "bill")
+        assert shop._core.watchers == []
+        for _ in range(2):
+            post_viewer(console)
+        assert len(shop._core.watchers) == 1
+
+    def test_it_grows_with_use_and_with_time_by_service_and_by_context(
+        self, shop: Rehearsal, console: Console
+    ) -> None:
+        post_viewer(console)
+        bills = [command(console, "bill")]
+        put(shop)
+        shop.run_until_idle()
+        bills.append(command(console, "bill"))
+        shop.run_for(3600)
+        bills.append(command(console, "bill"))
+
+        begun, used, later = bills
+        assert begun["whole"]
+        assert begun["usd"] < used["usd"] < later["usd"]
+        names = {each["name"] for each in used["services"]} - {e["name"] for e in begun["services"]}
+        assert {"EventBridge", "Lambda"} <= names
+        assert {each["name"] for each in used["contexts"]} == {"Shop", "outside"}
+        for each in bills:
+            for groups in (each["services"], each["contexts"]):
+                assert sum(group["usd"] for group in groups) == pytest.approx(each["usd"])
+                for group in groups:
+                    parts = sum(part["usd"] for part in group["parts"])
+                    assert parts == pytest.approx(group["usd"])
+        assert later["region"] == "us-east-1"
+        assert later["seconds"] == pytest.approx(shop.clock.now() - later["since"])
+
+    def test_uses_without_a_price_are_named_and_what_came_before_is_not_counted(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.add("Bus", "AWS::EventsV2::EventBus", Name="bus")
+        template.add("Secret", "AWS::SecretsManager::Secret", SecretString="s")
+        shop = rehearse()
+        event = {"Source": "shop", "DetailType": "Placed", "Detail": "{}"}
+
+        def publish() -> None:
+            bus = shop.physical_id("Shop/Bus")
+            shop.client("eventbridgev2").put_events(EventBusArn=bus, Entries=[event])
+
+        publish()
+        with Console(shop, title="Shop") as console:
+            post_viewer(console)
+            assert command(console, "bill")["unpriced"] == {}
+            publish()
+            bill = command(console, "bill")
+            shop.run_for(3600)
+            later = command(console, "bill")
+        assert not bill["whole"]
+        assert later["standing"] == pytest.approx(0.40 / 730, rel=0.01)
+        assert later["usd"] == pytest.approx(later["used"] + later["standing"])
+        assert "Secrets Manager" in {each["name"] for each in later["services"]}
+        assert bill["unpriced"]["custom_bus_kb_in"] == 1
+
+
 def test_a_page_changes_nothing(shop: Rehearsal) -> None:
     """Of two runs in forks of one state, one has a page with a viewer."""
 
@@ -351,7 +436,8 @@ def test_a_page_changes_nothing(shop: Rehearsal) -> None:
                 put(shop, number)
                 shop.run_for(0.5)
                 if console:
-                    refused(console, "nothing")
+                    post_viewer(console)
+                    assert command(console, "bill")["usd"] > 0
                     console.tick(at_once=True)
         shop.run_until_idle()
         return [str(record) for record in shop.meter.records]

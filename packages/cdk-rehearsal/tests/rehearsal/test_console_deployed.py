@@ -44,6 +44,7 @@ def shop(template: Cloud, rehearse: Rehearse) -> Rehearsal:
     template.add(
         "Parked",
         "AWS::CloudWatch::Alarm",
+        AlarmDescription="What to do: https://example.com/runbook.md#messages-are-parked",
         Namespace="AWS/SQS",
         MetricName="ApproximateNumberOfMessagesVisible",
         Dimensions=[{"Name": "QueueName", "Value": arn("Dead", "QueueName")}],
@@ -159,6 +160,31 @@ def test_an_operator_in_another_process_brings_events_of_each_bus_back(
     assert [*dict.fromkeys(kinds)] == ["opened the console", "redrive", "replay", "finish"]
 
 
+def test_it_links_to_pages_about_the_application_and_shows_the_runbook(
+    shop: Rehearsal, tmp_path: Path
+) -> None:
+    site, runbook = tmp_path / "site", tmp_path / "runbook.md"
+    site.mkdir()
+    (site / "pages.json").write_text(json.dumps({"Shop/Ship": "ship.html"}))
+    (site / "ship.html").write_text('"the page"')
+    runbook.write_text("# Runbook\n\n## Other\n\n## Messages are parked!\nFix it.\n")
+    page = Command(
+        shop, "--site", str(site), "--site-build", "make it", "--runbook", str(runbook)
+    ).start()
+    try:
+        about = page.until("map", lambda _: True)["about"]
+        assert (about["pages"], about["build"]) == ({"Shop/Ship": "ship.html"}, "make it")
+        assert about["runbook"]
+        assert page.get("site/ship.html") == "the page"
+        alarms = page.command("alarms")["value"]
+        while not alarms:
+            alarms = page.command("alarms")["value"]
+        assert page.command("runbook", path="Shop/Parked")["value"].endswith("Fix it.")
+        assert page.command("runbook", path="Shop/Orders")["value"] == ""
+    finally:
+        page.close()
+
+
 # -- what is wrong --------------------------------------------------------------------------
 
 
@@ -180,6 +206,12 @@ def test_a_shell_without_credentials_is_an_error(shop: Rehearsal) -> None:
 
 def test_a_shell_without_a_region_is_an_error(shop: Rehearsal) -> None:
     assert "set AWS_REGION" in said(Command(shop, AWS_REGION=""))
+
+
+def test_a_runbook_that_cannot_be_read_is_an_error(shop: Rehearsal, tmp_path: Path) -> None:
+    text = said(Command(shop, "--runbook", str(tmp_path / "none.md")))
+    assert text.startswith("error: the runbook cannot be read: ")
+    assert "give another file" in text
 
 
 def test_an_endpoint_that_does_not_answer_is_an_error(shop: Rehearsal) -> None:
@@ -211,12 +243,23 @@ def test_the_last_lines_of_a_log_are_read_on_demand(shop: Rehearsal, console: Co
     assert "has no log group" in console.command("logs", path="Shop/Dead")["error"]
 
 
-def test_the_policy_is_written_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    for options, sids in ((["--policy"], 1), (["--policy", "--operate"], 5)):
+def test_the_policy_is_written_as_json(template: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    template.queue("Orders")
+    directory = str(template.write())
+    for options, kinds in (
+        (["--policy"], {"Read"}),
+        (
+            ["--policy", "--operate"],
+            {"Read", "Redrive", "RedriveEncrypted", "DeliverAgain", "DeliverAgainAsTheBus"},
+        ),
+    ):
         with pytest.raises(SystemExit) as ended:
-            main(["console", "nowhere", *options])
+            main(["console", directory, *options])
         assert ended.value.code == 0
-        assert len(json.loads(capsys.readouterr().out)["Statement"]) == sids
+        statements = json.loads(capsys.readouterr().out)["Statement"]
+        assert {each["Sid"].rstrip("0123456789") for each in statements} == kinds
+        stacks = {each for one in statements for each in one["Resource"] if ":stack/" in each}
+        assert stacks == {"arn:aws:cloudformation:*:*:stack/Shop/*"}
 
 
 # -- log lines ------------------------------------------------------------------------------

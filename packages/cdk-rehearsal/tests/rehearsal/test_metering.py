@@ -6,12 +6,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cdk_rehearsal import BILLED, Metering, Rehearsal
-from cdk_rehearsal.billing import GB, ITEM, LOG_EVENT, MONTH_S
+from cdk_rehearsal import BILLED, Metering, Rehearsal, prices
+from cdk_rehearsal.billing import GB, ITEM, LOG_EVENT, MONTH_S, POLL_S, POLLERS
 from cdk_rehearsal.latency import NONE, Latency
 from rehearsal.cloud import Cloud, arn, ref
 from rehearsal.conftest import Rehearse
@@ -619,3 +620,74 @@ def test_a_call_of_a_service_that_is_not_known_has_no_price(
     shop = rehearse()
     used = calls(shop, "ec2", ("describe_regions", {}))
     assert used["a call of ec2", "DescribeRegions"] == 1
+
+
+class TestSoFar:
+    """What is counted while it goes on."""
+
+    @pytest.fixture
+    def shop(self, template: Cloud, rehearse: Rehearse) -> Rehearsal:
+        template.table("Table")
+        template.function("Act", ACT, TracingConfig={"Mode": "Active"})
+        template.function("Say", "def handler(event, context): print(event)")
+        return rehearse()
+
+    def use(self, shop: Rehearsal, number: int) -> None:
+        made = {"TableName": shop.physical_id("Shop/Table"), "Item": item(size=number)}
+        call = {"service": "dynamodb", "do": "put_item", "with": made}
+        shop.invoke("Shop/Act", {"calls": [call]})
+        shop.invoke("Shop/Say", {"number": number, "text": "the same words again " * number})
+        shop.run_for(1)
+
+    def test_sums_that_are_read_again_and_again_are_those_that_are_read_once(
+        self, shop: Rehearsal
+    ) -> None:
+        often, once = Metering(shop), Metering(shop)
+        for number in range(1, 6):
+            self.use(shop, number)
+            found = often.so_far()
+        assert found == pytest.approx(once.so_far())
+        assert {"log_gb_month", "table_gb_month", "trace", "write_unit"} <= {
+            use.price for use in found
+        }
+        assert often.uses() == pytest.approx(found)
+
+    def test_the_bill_so_far_has_schedules_polls_and_custom_metrics_for_the_time_so_far(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        template.queue("Queue")
+        template.function("Sweep", "def handler(event, context): pass")
+        template.mapping("Mapping", arn("Queue"), "Sweep")
+        template.add(
+            "Schedule",
+            "AWS::Scheduler::Schedule",
+            ScheduleExpression="rate(1 hour)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn("Queue"), "RoleArn": arn("Role")},
+        )
+        shop = rehearse()
+        metering = Metering(shop)
+        shop.run_for(99.5 * 3600)
+        bill = metering.bill_so_far(prices("us-east-1"))
+        assert bill.units("schedule_invocation") == pytest.approx(100, abs=1)
+        (poll,) = bill.polls
+        assert poll.units == pytest.approx(99.5 * 3600 * POLLERS / POLL_S, rel=0.01)
+
+    @pytest.mark.parametrize("latency", [BILLED, Latency()])
+    def test_handlers_take_the_time_of_their_code_if_the_rehearsal_gives_them_none(
+        self, template: Cloud, rehearse: Rehearse, latency: Latency
+    ) -> None:
+        template.table("Table")
+        template.function("Act", ACT, MemorySize=1769)
+        shop = rehearse(latency=replace(latency, api_call_s=(0.004, 0.004)))
+        metering = Metering(shop, code=BILLED)
+        self.use_table(shop)
+        found = {use.kind: units for use, units in metering.so_far().items()}
+        code_s = BILLED.handler_cpu_s + BILLED.call_cpu_s
+        assert found["duration"] == pytest.approx((0.004 + code_s) * 1769 / 1024, rel=0.1)
+
+    def use_table(self, shop: Rehearsal) -> None:
+        made = {"TableName": shop.physical_id("Shop/Table"), "Item": item()}
+        shop.invoke(
+            "Shop/Act", {"calls": [{"service": "dynamodb", "do": "put_item", "with": made}]}
+        )

@@ -94,3 +94,24 @@ def test_what_does_not_exist_is_an_error(shop: Rehearsal) -> None:
     ):
         with pytest.raises(ClientError, match="Missing does not exist"):
             call(**parameters)
+
+
+@pytest.mark.parametrize(("stack", "permitted"), [("Shop", True), ("Shop2", False)])
+def test_a_call_that_names_a_stack_is_authorized_for_its_arn(
+    template: Cloud, rehearse: Rehearse, stack: str, permitted: bool
+) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/control-access-with-iam.html"""
+    template.queue("Queue")
+    named = f"arn:aws:cloudformation:*:*:stack/{stack}/*"
+    statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": named}
+    template.role("Reader", statement)
+    shop = rehearse()
+    role = str(shop.resource("Shop/Reader").attributes["Arn"])
+    client = shop.client("cloudformation", role=role)
+    arn_of_stack = shop.client("cloudformation").describe_stacks(StackName="Shop")["Stacks"][0]
+    for name in ("Shop", arn_of_stack["StackId"]):
+        if permitted:
+            assert client.list_stack_resources(StackName=name)["StackResourceSummaries"]
+            continue
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.list_stack_resources(StackName=name)

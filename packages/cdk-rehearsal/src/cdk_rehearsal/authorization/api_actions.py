@@ -12,6 +12,7 @@ from functools import cache
 from string import Template
 from typing import Any, NamedTuple, Protocol
 
+from cdk_rehearsal.assembly import stack_arn
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.policies import Context
 
@@ -643,6 +644,26 @@ def _delete_objects(account: Account, parameters: Parameters) -> Iterator[CallRe
         yield _request(account, action, {"Bucket": parameters["Bucket"], "Key": each["Key"]})
 
 
+def _stack(operation: str) -> _Several:
+    def find(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+        """A stack is named by its name or its ARN.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/control-access-with-iam.html
+        """
+        name = str(parameters.get("StackName") or "*")
+        known = name == "*" or _is_arn(name)
+        arn = name if known else stack_arn(account.account, account.region, name)
+        yield CallRequest(f"cloudformation:{operation}", arn, _constant({}))
+
+    return find
+
+
+_STACKS = (
+    "DescribeStackResource",
+    "DescribeStackResources",
+    "DescribeStacks",
+    "ListStackResources",
+)
 _METHODS = {"DeleteConnection": "DELETE", "GetConnection": "GET", "PostToConnection": "POST"}
 
 
@@ -659,6 +680,7 @@ def _connection(method: str) -> _Several:
 
 
 _SEVERAL: Mapping[str, _Several] = {
+    **{f"cloudformation:{call}": _stack(call) for call in _STACKS},
     **{f"execute-api:{call}": _connection(method) for call, method in _METHODS.items()},
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,

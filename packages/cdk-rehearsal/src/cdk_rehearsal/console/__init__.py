@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cdk_rehearsal.console.actions import Action, Field, Site
     from cdk_rehearsal.console.console import Console
+    from cdk_rehearsal.console.deployed.proof import PolicyUse, policy_use
     from cdk_rehearsal.console.pacing import play
+    from cdk_rehearsal.console.runbook import runbook_page
 
-__all__ = ["Action", "Console", "Field", "Site", "play"]
+__all__ = ["Action", "Console", "Field", "PolicyUse", "Site"]
+__all__ += ["play", "policy_use", "runbook_page"]
 
 _MODULE_OF = {
     "Action": "actions",
     "Console": "console",
     "Field": "actions",
+    "PolicyUse": "deployed.proof",
     "Site": "actions",
     "play": "pacing",
+    "policy_use": "deployed.proof",
+    "runbook_page": "runbook",
 }
 
 

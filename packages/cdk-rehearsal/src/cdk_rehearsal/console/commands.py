@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.console.actions import Action
+from cdk_rehearsal.console.bill import Bill
 from cdk_rehearsal.console.branches import Branch, Moment, branches, compared, run_branch
 from cdk_rehearsal.console.recording import has_row
 from cdk_rehearsal.errors import RehearsalError
@@ -53,6 +54,8 @@ class Commands:
         self._actions = {action.name: action for action in actions}
         self._runbook = runbook
         self.has_runbook = runbook is not None
+        self._bill: Bill | None = None
+        """The bill since the page was first looked at: without a viewer, nothing is metered."""
         self._numbers = count(1)
         self._moments: dict[int, Moment] = {}
         self._injected: dict[int, tuple[Planned, FaultSite]] = {}
@@ -83,6 +86,7 @@ class Commands:
             "alarms": self.alarms,
             "runbook": self._runbook_page,
             "logs": self._logs,
+            "bill": self._bill_so_far,
             "forms": self._forms,
             "act": self._act,
         }
@@ -104,6 +108,8 @@ class Commands:
 
     def _viewers(self, number: int) -> None:
         self._console.viewers = number
+        if number and self._bill is None:
+            self._bill = Bill(self._rehearsal)
         if not number and self._console.paused:
             # Nobody is there to continue.
             self._continue()
@@ -371,6 +377,11 @@ class Commands:
         """Returns what the application's runbook says about an alarm; empty if it says nothing."""
         says = next((each["says"] for each in self.alarms() if each["path"] == path), "")
         return self._runbook(says) if self._runbook else ""
+
+    def _bill_so_far(self) -> dict[str, Any]:
+        if self._bill is None:
+            raise BadCommand("nothing is metered before the page is looked at: open it")
+        return self._bill.so_far()
 
     def _logs(self, path: str) -> str:
         return self._rehearsal.logs(path)[-_LOG_CHARACTERS:]

@@ -127,7 +127,8 @@ class Recording:
             self._records_of_key[str(key)].append(number)
         if detail.execution and len(parts := detail.execution.split(":")) > 7:
             self._executions[parts[7]][detail.execution] = None
-        if has_row(record.kind, detail.what):
+        # What is found about the time before the recording is only in traces.
+        if has_row(record.kind, detail.what) and record.time >= self.start:
             self._row(
                 record.time, record.kind, record.source, record.target, _outcome(record), event
             )

@@ -414,8 +414,13 @@ def create_event_source_mapping(
             reports_failures="ReportBatchItemFailures" in responses,
         )
         queue.on_change.append(mapping.wake)
+        options |= {"BatchSize": batch_size, "MaximumBatchingWindowInSeconds": window}
+        if concurrency is not None:
+            options["ScalingConfig"] = {"MaximumConcurrency": concurrency}
     elif service in ("dynamodb", "kinesis"):
+        stream = _stream_options(deployment, properties)
         options["StartingPosition"] = properties.require("StartingPosition")
+        options |= {"BatchSize": stream["batch_size"], "MaximumBatchingWindowInSeconds": window}
         role = deployment.client("lambda").get_function_configuration(FunctionName=function.name)[
             "Role"
         ]
@@ -429,7 +434,7 @@ def create_event_source_mapping(
                 batching_window_s=window,
                 filters=filters,
                 reports_failures="ReportBatchItemFailures" in responses,
-                **_stream_options(deployment, properties),
+                **stream,
             ),
         )
         deployment.streams.add(mapping)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.sqs.models import Message, sqs_backends
 from moto.sqs.models import Queue as MotoQueue
+from moto.sqs.responses import SQSResponse
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import RehearsalError
@@ -22,6 +24,7 @@ from cdk_rehearsal.services.deliveries import DeliveryFailed
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
 _ENVELOPE_BYTES = 1024
+_SOURCE = "DeadLetterQueueSourceArn"
 REMEMBERED_S = 300.0
 """How long a FIFO queue or topic remembers the id of a message."""
 
@@ -253,9 +256,8 @@ class Queue:
         named = {
             name: _attribute(attribute) for name, attribute in message.message_attributes.items()
         }
-        source = getattr(message, "dead_letter_source", None)
-        if source is not None:
-            attributes["DeadLetterQueueSourceArn"] = source
+        if (source := _source_of(message)) is not None:
+            attributes[_SOURCE] = source
         return {
             "messageId": message.id,
             "receiptHandle": message.receipt_handle,
@@ -308,6 +310,8 @@ class Queues:
         self._core = core
         self._by_arn: dict[str, Queue] = {}
         self._seen: dict[tuple[str, str | None], float] = {}
+        self._receiving: Any = None
+        """The queue of which a client receives messages at the moment."""
         self._numbered = 18_850_000_000_000_000_000
         self.on_message: list[Callable[[], object]] = []
         """Called when a message has arrived in any queue."""
@@ -325,6 +329,9 @@ class Queues:
         add_message = MotoQueue.add_message
 
         def message_added(model: Any, message: Any) -> None:
+            dead = self._receiving and self._receiving.dead_letter_queue
+            if model is dead and message.approximate_receive_count:
+                message.dead_letter_source = self._receiving.queue_arn
             if model.fifo_queue and self._is_repeated(model, message):
                 return
             add_message(model, message)
@@ -336,6 +343,33 @@ class Queues:
                     notify()
 
         patches.set(MotoQueue, "add_message", message_added)
+        self._install_receiving(patches)
+
+    def _install_receiving(self, patches: Patches) -> None:
+        """Says where a received message came from, which moto does not.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+        """
+        receive_message = SQSResponse.receive_message
+
+        def message_received(response: SQSResponse) -> ActionResult:
+            model = response.sqs_backend.get_queue(response._get_queue_name())
+            self._receiving = model
+            try:
+                result = receive_message(response)
+            finally:
+                self._receiving = None
+            asked = {*(response._get_param("AttributeNames") or ())}
+            asked |= {*(response._get_param("MessageSystemAttributeNames") or ())}
+            if asked & {"All", _SOURCE}:
+                sources = {each.id: _source_of(each) for each in model._messages}
+                answer: Any = result.result
+                for each in answer.get("Messages", ()):
+                    if source := sources.get(each["MessageId"]):
+                        each.setdefault("Attributes", {})[_SOURCE] = source
+            return result
+
+        patches.set(SQSResponse, "receive_message", message_received)
 
     def _is_repeated(self, model: Any, message: Any) -> bool:
         """Whether a FIFO queue drops a message; else numbers it.
@@ -384,6 +418,11 @@ class Queues:
         return self.by_path(path).redrive(
             lambda source: target or (self.by_arn(source) if source else None), only
         )
+
+
+def _source_of(message: Any) -> str | None:
+    """Returns the ARN of the queue from which SQS has moved a message."""
+    return getattr(message, "dead_letter_source", None)
 
 
 def moved(core: Core, source: Any, message: Message, target: Any) -> None:

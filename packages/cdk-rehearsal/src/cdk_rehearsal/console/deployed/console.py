@@ -11,7 +11,10 @@ from types import TracebackType
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly
+from cdk_rehearsal.console.actions import Site
 from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.executions import Executions
+from cdk_rehearsal.console.deployed.functions import reserved_concurrency
 from cdk_rehearsal.console.deployed.journal import Journal
 from cdk_rehearsal.console.deployed.operations import BadOperation, Operations
 from cdk_rehearsal.console.deployed.places import Places
@@ -33,7 +36,8 @@ LEFT_OUT = (
     "Travelling messages: AWS has no record of a single message between two resources. Counts are "
     "those of logs and metrics, which come up to some minutes later.",
     "Payloads and handlers in traces, unless the application logs them: a trace has the events "
-    "that a bus logs, workflows, and log lines with a correlation id.",
+    "that a bus logs, workflows, and log lines with a correlation id. Older ones have to be "
+    "searched for.",
     "Faults, the pace of time, and rehearsals of a redrive: these need a rehearsal.",
 )
 """What the page says about itself."""
@@ -49,6 +53,8 @@ class DeployedConsole:
         *,
         title: str,
         journal: Path | None = None,
+        site: Site | None = None,
+        runbook: Callable[[str], str] | None = None,
         port: int = 0,
         past_s: float = PAST_S,
         log_calls_per_s: float = 4.0,
@@ -56,7 +62,8 @@ class DeployedConsole:
     ) -> None:
         """Locates the application. Raises CallFailed if it is not deployed there.
 
-        Without a `journal`, the file that says who has done what, the page is read-only.
+        Without a `journal`, the file that says who has done what, the page is read-only. The page
+        links to `site`. `runbook` returns the text about an alarm with a description.
         """
         self.url = ""
         """The URL of the page, with its token."""
@@ -74,7 +81,10 @@ class DeployedConsole:
             monotonic=monotonic,
             log_calls_per_s=log_calls_per_s,
         )
+        self._executions = Executions(account, self._places)
         self._title = title
+        self._site = site
+        self._runbook = runbook
         self._past_s = past_s
         self._link = Link(port)
         self._viewers = 0
@@ -83,6 +93,12 @@ class DeployedConsole:
             "viewers": self._set_viewers,
             "alarms": self._alarms,
             "logs": self._logs,
+            "runbook": self._runbook_page,
+            "search": self._reader.search,
+            "settings": self._settings,
+            "executions": self._latest_executions,
+            "execution": self._executions.about,
+            "input": self._executions.input,
             "queue": self._operations.about,
             "letters": self._operations.letters,
             "plan": self._operations.plan,
@@ -92,15 +108,16 @@ class DeployedConsole:
     def __enter__(self) -> DeployedConsole:
         """Starts the server of the page, and waits until it listens."""
         account = self._account
+        pages = self._site.pages() if self._site else {}
         about = {
             "title": self._title,
             "start": self._start,
             "map": self._map,
             "actions": [],
             "faults": [],
-            "pages": {},
-            "build": "",
-            "runbook": False,
+            "pages": pages,
+            "build": self._site.build if self._site else "",
+            "runbook": self._runbook is not None,
             "deployed": {
                 "account": account.id,
                 "region": account.region,
@@ -109,7 +126,7 @@ class DeployedConsole:
                 "left_out": LEFT_OUT,
             },
         }
-        self.url = self._link.start(about)
+        self.url = self._link.start(about, self._site.directory if self._site and pages else None)
         return self
 
     def __exit__(
@@ -166,6 +183,8 @@ class DeployedConsole:
                 "moments": [],
                 "problems": self._account.problems,
                 "operations": self._operations.done,
+                "disabled": self._reader.disabled,
+                "searched": self._reader.searched,
             }
         )
         if status != self._status:
@@ -204,6 +223,19 @@ class DeployedConsole:
         # The page shows soon what has changed.
         self._reader.hurry()
         return result
+
+    def _runbook_page(self, path: str) -> str:
+        """Returns what the application's runbook says about an alarm; empty if it says nothing."""
+        says = self._reader.alarms.get(path, {}).get("says", "")
+        return self._runbook(says) if self._runbook else ""
+
+    def _settings(self, path: str) -> dict[str, Any]:
+        """Returns the settings of a function that explain what it does."""
+        reserved = reserved_concurrency(self._account, self._places, path)
+        return {"reserved": reserved, "mappings": self._reader.mappings.get(path, [])}
+
+    def _latest_executions(self, path: str) -> dict[str, Any]:
+        return self._executions.latest(path, self._reader.log_group_of(path))
 
     def _alarms(self) -> list[dict[str, Any]]:
         return [*self._reader.alarms.values()]

@@ -21,7 +21,7 @@ _STATUS = re.compile(r"Status: (?P<status>\w+)(?:\s+Error Type: (?P<error>\S+))?
 _CORRELATION, _CAUSATION = "correlationid", "causationid"
 _TYPES = ("eventtype", "detailtype", "type")
 _REQUESTS = ("functionrequestid", "awsrequestid", "requestid")
-_EXECUTIONS: Mapping[str, tuple[str, str]] = {
+EXECUTIONS: Mapping[str, tuple[str, str]] = {
     "ExecutionStarted": ("started", "RUNNING"),
     "ExecutionRedriven": ("redriven", "RUNNING"),
     "ExecutionSucceeded": ("ended", "SUCCEEDED"),
@@ -110,7 +110,7 @@ class LineReader:
     # -- workflows ------------------------------------------------------------------------
 
     def _execution(self, writer: Writer, time: float, line: dict[str, Any]) -> Iterator[Record]:
-        if (said := _EXECUTIONS.get(str(line.get("type")))) is None:
+        if (said := EXECUTIONS.get(str(line.get("type")))) is None:
             return
         what, status = said
         arn = str(line.get("execution_arn"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -158,15 +158,17 @@ class Operations:
         return {"messages": shown, "says": f"Messages received: {len(shown)}.{more}"}
 
     @contextmanager
-    def _held(self, url: str, wanted: str = "") -> Iterator[list[dict[str, Any]]]:
-        """Receives messages, until there are enough or the wanted one is among them.
+    def _held(self, url: str, wanted: Collection[str] = ()) -> Iterator[list[dict[str, Any]]]:
+        """Receives messages, until there are enough or the wanted ones are among them.
 
         Those that are left in the list at the end can be received again at once.
         """
         held: dict[str, dict[str, Any]] = {}
         messages: list[dict[str, Any]] = []
         try:
-            while wanted or len(held) < _MOST:
+            # A long search would end after the first messages can be received by others.
+            until = self._account.now() + _HELD_S / 2
+            while self._account.now() < until if wanted else len(held) < _MOST:
                 answer = self._account.require(
                     "sqs",
                     "receive_message",
@@ -181,7 +183,7 @@ class Operations:
                     break
                 held |= {each["MessageId"]: each for each in new}
                 messages += new
-                if wanted in held:
+                if wanted and held.keys() >= {*wanted}:
                     break
             yield messages
         finally:
@@ -196,12 +198,21 @@ class Operations:
 
     # -- planning and doing ---------------------------------------------------------------
 
-    def plan(self, what: str, path: str, message_id: str = "", reason: str = "") -> dict[str, str]:
+    def plan(
+        self,
+        what: str,
+        path: str,
+        message_id: str = "",
+        reason: str = "",
+        only: Sequence[str] = (),
+    ) -> dict[str, str]:
         """Plans an operation. Returns what it will do, in words, and the token that confirms it."""
         self._open_journal()
         url = self._url(path)
         kind, _, subscriber = what.partition(" ")
         match kind:
+            case "redrive" if only:
+                plan = self._redrive_some(path, url, frozenset(only))
             case "redrive":
                 plan = self._redrive(path, url)
             case "replay":
@@ -270,6 +281,69 @@ class Operations:
         )
         return self._planned("redrive", path, says, run, destination=where, messages=number)
 
+    def _redrive_some(self, path: str, url: str, wanted: frozenset[str]) -> _Plan:
+        """Plans that some messages are sent to their source queues, and then deleted here."""
+        if not self._moves_to.get(path):
+            raise BadOperation(f"{path} is no dead-letter queue of a queue: SQS cannot redrive it")
+        where = ", ".join(sorted(self._moves_to[path]))
+
+        def run(operation: dict[str, Any]) -> str:
+            moved: set[str] = set()
+            with self._held(url, wanted) as messages:
+                found = [each for each in messages if each["MessageId"] in wanted]
+                targets = [self._source_of(path, each) for each in found]
+                for each, target in zip(found, targets, strict=True):
+                    try:
+                        self._move(operation, url, target, each)
+                    except CallFailed as error:
+                        raise BadOperation(
+                            f"messages moved: {len(moved)} of {len(wanted)}. "
+                            f"{each['MessageId']} is still here, and may be in {where}: {error}"
+                        ) from error
+                    moved.add(each["MessageId"])
+                    messages.remove(each)
+            if missing := sorted(wanted - moved):
+                raise BadOperation(
+                    f"messages moved: {len(moved)} of {len(wanted)}. Not received, so that they "
+                    f"are as they were: {', '.join(missing)}: look at the queue again"
+                )
+            return f"messages moved: {len(moved)} of {len(wanted)}, to {where}"
+
+        says = (
+            f"Messages of {path} that were chosen: {len(wanted)}. They will be sent to {where}, "
+            "and count as new there, with their attributes. Each is deleted here once it was sent. "
+            "If that is interrupted, a message may be in both queues: its consumer has to "
+            "recognize it. To find them, others are received, and released again. The journal will "
+            "have the whole messages."
+        )
+        details = {"destination": where, "message_ids": sorted(wanted)}
+        return self._planned("redrive", path, says, run, **details)
+
+    def _move(
+        self, operation: dict[str, Any], url: str, target: str, message: Mapping[str, Any]
+    ) -> None:
+        """Sends a message to another queue, and deletes it then: never before."""
+        receipt = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
+        # It fails if the message is not held any longer, and keeps others from receiving it.
+        self._account.require(
+            "sqs", "change_message_visibility", VisibilityTimeout=_HELD_S, **receipt
+        )
+        self._open_journal().end(operation, f"moves {json.dumps(_letter(message))}")
+        self._account.require("sqs", "send_message", QueueUrl=target, **_copy(message))
+        self._account.require("sqs", "delete_message", **receipt)
+
+    def _source_of(self, path: str, message: Mapping[str, Any]) -> str:
+        """Returns the URL of the queue from which SQS has moved a message, or of the only one."""
+        urls = [self._url(each) for each in sorted(self._moves_to[path])]
+        arn = message.get("Attributes", {}).get("DeadLetterQueueSourceArn")
+        found = [each for each in urls if arn in (None, self._arn(each))]
+        if len(found) != 1:
+            raise BadOperation(
+                f"{message['MessageId']} came from {arn or 'no queue'}, and {path} has messages of "
+                f"{', '.join(sorted(self._moves_to[path]))}: redrive all of them, or discard it"
+            )
+        return found[0]
+
     def _replay(self, path: str, url: str, subscriber: str) -> _Plan:
         redrive = self._redrive_of(path, url, subscriber)
         span = _asked(redrive.span)
@@ -313,7 +387,7 @@ class Operations:
             raise BadOperation("a message is discarded only with a reason: write one")
 
         def run(operation: dict[str, Any]) -> str:
-            with self._held(url, message_id) as messages:
+            with self._held(url, [message_id]) as messages:
                 found = next((each for each in messages if each["MessageId"] == message_id), None)
                 if found is None:
                     raise BadOperation(f"{path} has no message {message_id} that can be received")
@@ -382,6 +456,27 @@ class Operations:
             "sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=names
         )
         return int(answer["Attributes"][names[0]])
+
+
+def _copy(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what has to be sent, so that another queue has the same message.
+
+    In a FIFO queue, a message with an id of the last five minutes would be accepted and not
+    delivered, so the copy has one that only a second copy of the same message has.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    """
+    system = message.get("Attributes", {})
+    copy: dict[str, Any] = {"MessageBody": message["Body"]}
+    if attributes := message.get("MessageAttributes"):
+        copy["MessageAttributes"] = attributes
+    if trace := system.get("AWSTraceHeader"):
+        header = {"DataType": "String", "StringValue": trace}
+        copy["MessageSystemAttributes"] = {"AWSTraceHeader": header}
+    if group := system.get("MessageGroupId"):
+        copy["MessageGroupId"] = group
+    if "MessageDeduplicationId" in system:
+        copy["MessageDeduplicationId"] = message["MessageId"]
+    return copy
 
 
 def _letter(message: Mapping[str, Any]) -> dict[str, Any]:

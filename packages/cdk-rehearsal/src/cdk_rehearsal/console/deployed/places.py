@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -9,6 +10,17 @@ from cdk_rehearsal.assembly import NESTED_STACK, Assembly, Resource
 from cdk_rehearsal.console.deployed.account import Account, CallFailed
 
 _LIST = "list_stack_resources"
+_ARN = re.compile(
+    r"arn:[^:]+:(?P<service>[^:]+):[^:]*:[^:]*:(?:(?:table|stream)/|function:)?(?P<name>[^:/]+)"
+)
+_SERVICES = {
+    "AWS::DynamoDB::GlobalTable": "dynamodb",
+    "AWS::DynamoDB::Table": "dynamodb",
+    "AWS::Kinesis::Stream": "kinesis",
+    "AWS::Lambda::Function": "lambda",
+    "AWS::SQS::Queue": "sqs",
+}
+"""Types whose ARNs have the physical id, or its last part, as their name."""
 
 
 class Places:
@@ -62,6 +74,20 @@ class Places:
     def id_of(self, resource: Resource | None) -> str | None:
         """Returns the physical id of a resource, or None if it is not deployed."""
         return self._ids.get(resource) if resource is not None else None
+
+    def path_of(self, arn: str) -> str | None:
+        """Returns the construct path of a queue, table, stream or function with an ARN."""
+        found = _ARN.match(arn)
+        return self._paths.get((found["service"], found["name"])) if found else None
+
+    @cached_property
+    def _paths(self) -> dict[tuple[str, str], str]:
+        """Paths by service and name."""
+        return {
+            (service, physical_id.rpartition("/")[2]): resource.path
+            for type_, service in _SERVICES.items()
+            for resource, physical_id in self.of(type_)
+        }
 
     @cached_property
     def queues(self) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from cdk_rehearsal.assembly import Resource
-from cdk_rehearsal.console.deployed.account import Account
+from cdk_rehearsal.console.deployed.account import Account, CallFailed
+from cdk_rehearsal.console.deployed.functions import mapping_of
 from cdk_rehearsal.console.deployed.lines import LineReader, Writer
 from cdk_rehearsal.console.deployed.places import Places
 from cdk_rehearsal.console.map import ApplicationMap
@@ -25,10 +27,16 @@ _METRICS_AT_ONCE = 500
 _LATE_S = 90.0
 """How late a line may come to its log group. So much is read again, without known lines."""
 _MINUTE_S = 60
+_ID = re.compile(r"[\w.:@/+-]+")
+_LONGEST_SEARCH_H = 30 * 24
+_MOST_JOINED = 8
+_SEARCH_PAGES = 50
+"""The most answers about a log group. AWS also answers, with a token, before it has found any."""
 _AGE = "ApproximateAgeOfOldestMessage"
 _CONTEXT = re.compile(r"^\$context\.([\w.]+)$")
 
 _DEPTHS, _ALARMS = "depths of queues", "states of alarms"
+_MAPPINGS, _OLDER = "event source mappings", "older log lines"
 _METRICS, _LOGS = "ages of messages and counts of topics", "invocations, events and traces"
 """What is missing if calls fail."""
 
@@ -94,11 +102,19 @@ class Reader:
         self._counted_to = since // _MINUTE_S * _MINUTE_S
         self.alarms: dict[str, dict[str, Any]] = {}
         """The alarms of the templates, by path."""
+        self.mappings: dict[str, list[dict[str, Any]]] = {}
+        """The event source mappings of functions, by the function's path."""
+        self._search: Iterator[bool] | None = None
+        self.searched: dict[str, Any] = {}
+        """What is looked for in older logs, and how far that is."""
+        self._older: dict[str, set[str]] = {}
+        """The older lines that have been found, with the correlation ids that they name."""
         self._records: list[Record] = []
         self._samples: list[Sample] = []
         self.polls = [
             Poll("queues", 5.0, self._read_depths),
             Poll("alarms", 15.0, self._read_alarms),
+            Poll("mappings", 30.0, self._read_mappings),
             Poll("metrics", 60.0, self._read_metrics),
             Poll("logs", 3.0, self._read_logs),
         ]
@@ -112,6 +128,9 @@ class Reader:
         """Makes the next call of each poll that is due. Returns whether there was any."""
         now, busy = self._monotonic(), False
         for poll in self.polls:
+            if poll.name == "logs" and self._search is not None and poll.ran:
+                # One reader of logs at a time: AWS permits few calls per second.
+                continue
             if poll.running is None:
                 if now < poll.due:
                     continue
@@ -121,6 +140,11 @@ class Reader:
             if called is None:
                 poll.running, poll.ran = None, True
                 poll.due = self._monotonic() + poll.every_s
+        if self._search is not None:
+            called = next(self._search, None)
+            busy = busy or called is True
+            if called is None:
+                self._search = None
         return busy
 
     def hurry(self) -> None:
@@ -205,6 +229,97 @@ class Reader:
             "reason": alarm.get("StateReason", ""),
             "says": alarm.get("AlarmDescription", ""),
         }
+
+    # -- search ---------------------------------------------------------------------------
+
+    def search(self, text: str, hours: float) -> None:
+        """Begins to look for an id in all logs of the time before those that are read anyway.
+
+        It takes the place of a search that goes on. Raises CallFailed if the text is no id.
+        """
+        if not _ID.fullmatch(text):
+            raise CallFailed(f"{text!r} is no id: give letters, digits and . _ : @ / + -")
+        if not 0 < hours <= _LONGEST_SEARCH_H:
+            raise CallFailed(f"{hours:g} hours: choose at most {_LONGEST_SEARCH_H}")
+        begin = self._account.now() - hours * 3600
+        if begin >= self._since:
+            raise CallFailed(f"the last {hours:g} hours are read already: choose a longer time")
+        self.searched = {"text": text, "done": 0, "of": len(self._groups), "found": 0}
+        self._search = self._search_logs(text, begin)
+
+    def _search_logs(self, text: str, begin: float) -> Iterator[bool]:
+        """Looks for the text first, and then for the correlation ids of what has it."""
+        matched: set[str] = set()
+        found = yield from self._search_for([text], begin, matched)
+        if also := sorted(found - {text})[:_MOST_JOINED]:
+            yield from self._search_for(also, begin, matched)
+        self.searched |= {"done": len(self._groups)}
+
+    def _search_for(
+        self, texts: list[str], begin: float, matched: set[str]
+    ) -> Generator[bool, None, set[str]]:
+        """Reads the lines that have one of these texts, and returns their correlation ids.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+        """
+        correlations: set[str] = set()
+        pattern = " ".join(f'?"{each}"' for each in texts)
+        with self._account.attempts(_OLDER) as attempts:
+            for number, group in enumerate(self._groups):
+                self.searched |= {"done": number}
+                yield from self._pace()
+                with attempts.at(group.name):
+                    correlations |= yield from self._search_group(group, pattern, begin, matched)
+                yield True
+        return correlations
+
+    def _search_group(
+        self, group: _Group, pattern: str, begin: float, matched: set[str]
+    ) -> Generator[bool, None, set[str]]:
+        correlations: set[str] = set()
+        pages = self._account.pages(
+            "logs",
+            "filter_log_events",
+            logGroupName=group.name,
+            filterPattern=pattern,
+            startTime=int(begin * 1000),
+            endTime=int(self._since * 1000) - 1,
+        )
+        for page in islice(pages, _SEARCH_PAGES):
+            self._log_call_at = self._monotonic() + self._log_every_s
+            for line in page["events"]:
+                if line["eventId"] not in self._older:
+                    records = self._records_of(group, line)
+                    self._older[line["eventId"]] = {*filter(None, map(_correlation, records))}
+                correlations |= self._older[line["eventId"]]
+                matched.add(line["eventId"])
+                self.searched |= {"found": len(matched)}
+            yield from self._pace()
+        return correlations
+
+    # -- mappings -------------------------------------------------------------------------
+
+    def _read_mappings(self) -> Iterator[bool]:
+        """Reads all mappings of the account at once: their list cannot be limited to a stack."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self._account.attempts(_MAPPINGS) as attempts:
+            with attempts.at():
+                for page in self._account.pages("lambda", "list_event_source_mappings"):
+                    for each in page["EventSourceMappings"]:
+                        if path := self._places.path_of(each.get("FunctionArn", "")):
+                            found.setdefault(path, []).append(mapping_of(self._places, each))
+                self.mappings = found
+            yield True
+
+    @property
+    def disabled(self) -> list[dict[str, Any]]:
+        """The mappings that read nothing, each with its function."""
+        return [
+            {"function": path, **each}
+            for path, mappings in sorted(self.mappings.items())
+            for each in mappings
+            if not each["reads"]
+        ]
 
     # -- metrics --------------------------------------------------------------------------
 
@@ -349,10 +464,14 @@ class Reader:
     def _take_line(self, group: _Group, line: Mapping[str, Any]) -> None:
         if line["eventId"] in group.seen:
             return
-        time = line["timestamp"] / 1000
-        group.seen[line["eventId"]] = time
+        group.seen[line["eventId"]] = line["timestamp"] / 1000
+        self._records_of(group, line)
+
+    def _records_of(self, group: _Group, line: Mapping[str, Any]) -> list[Record]:
         writer = _writer_of(group.writers, line.get("logStreamName", ""))
-        self._records += self._lines.records(writer, time, line["message"])
+        records = [*self._lines.records(writer, line["timestamp"] / 1000, line["message"])]
+        self._records += records
+        return records
 
     def log_group_of(self, path: str) -> str | None:
         """Returns the name of the log group of a function or workflow."""
@@ -370,6 +489,11 @@ def _writer_of(writers: list[Writer], stream: str) -> Writer:
     parts = re.split(r"[/\[\]]+", stream)
     named = [each for each in writers if each.name in parts]
     return named[0] if named else writers[0]
+
+
+def _correlation(record: Record) -> str:
+    detail = (record.detail.get("event") or {}).get("detail") or {}
+    return str(detail.get("correlationid") or "")
 
 
 def _query(
