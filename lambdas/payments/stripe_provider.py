@@ -228,6 +228,8 @@ class StripeProvider:
                 pass
             case _:
                 self._change(intent, "cancel", {})
+                # An authorization may have come first.
+                intent = self._find(payment_id)
         return Settlement.RELEASED if intent.charge else Settlement.NOTHING
 
     def _refund(self, intent: _Intent) -> None:

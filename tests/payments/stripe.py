@@ -51,6 +51,8 @@ class Stripe:
     """Errors of the connection, before the host gets the next requests."""
     patience: list[float] = field(default_factory=list)
     """The seconds that each call may take."""
+    meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
+    """What others do before the host gets the next request with this end of its path."""
 
     @classmethod
     def open(cls, monkeypatch: pytest.MonkeyPatch) -> "Stripe":
@@ -67,6 +69,8 @@ class Stripe:
         self.requests.append(request)
         if self.raises:
             raise self.raises.pop(0)
+        if act := self.meanwhile.pop(target.rpartition("/")[2], None):
+            act()
         status, answered, content = self.host.respond(request)
         return https.HttpAnswer(
             status, answered, content.encode() if isinstance(content, str) else content

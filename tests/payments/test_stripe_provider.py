@@ -153,6 +153,27 @@ def test_a_release_says_what_became_of_the_money_also_when_it_is_repeated(
     assert stripe.host.calls["cancel"] + stripe.host.calls["refund"] == 1
 
 
+def test_a_release_says_what_an_authorization_held_that_came_within_it(
+    stripe: Stripe, provider: StripeProvider
+) -> None:
+    payment_id = opened(provider)
+    stripe.meanwhile["cancel"] = lambda: authorize(provider, payment_id)
+    assert provider.release(payment_id) is Settlement.RELEASED
+    assert stripe.host.intents[payment_id].held
+    assert provider.release(payment_id) is Settlement.RELEASED
+
+
+def test_a_release_refunds_what_a_capture_took_that_came_within_it(
+    stripe: Stripe, provider: StripeProvider
+) -> None:
+    payment_id = authorized(provider)
+    stripe.meanwhile["cancel"] = lambda: provider.capture(payment_id)
+    with pytest.raises(Unavailable):
+        provider.release(payment_id)
+    assert provider.release(payment_id) is Settlement.REFUNDED
+    assert stripe.host.intents[payment_id].refunded == 2500
+
+
 def test_a_release_refunds_what_is_left(stripe: Stripe, provider: StripeProvider) -> None:
     payment_id = captured(provider)
     stripe.host.refund("order-1", 1000)
