@@ -5,11 +5,40 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cdk_rehearsal import Record, TracedSpan, Traces
+from rich.console import Console
+
+from cdk_rehearsal import Record, Rehearsal, TracedSpan, Traces, require_destination
 from tools.demo.audit import Check
+from tools.demo.evidence import Evidence
 
 Work = tuple[str, str]
 """A function, by its path, and the id of an event that it handles."""
+
+
+class TraceExport:
+    """The traces of a run, if they are wanted: at a destination of `Traces.export`."""
+
+    def __init__(self, destination: str | None) -> None:
+        """Raises RehearsalError if they cannot be exported there."""
+        self._destination = destination
+        self._traces: Traces | None = None
+        if destination:
+            require_destination(destination)
+
+    def begin(self, shop: Rehearsal) -> None:
+        """Collects traces from now on."""
+        if self._destination:
+            self._traces = Traces(shop)
+
+    def checks(self, records: Sequence[Record], evidence: Evidence) -> list[Check]:
+        """Returns the checks of the audit about traces."""
+        return [order_trees(self._traces, records, evidence)] if self._traces else []
+
+    def end(self, console: Console) -> None:
+        """Exports what was collected. Raises RehearsalError."""
+        if self._traces and self._destination:
+            spans = self._traces.export(self._destination)
+            console.print(f"{spans:,} spans are in {self._destination}", soft_wrap=True)
 
 
 _VERBS = {"published": "publish", "delivery": "deliver", "dead_letter": "park"}
@@ -68,9 +97,9 @@ class _Hops:
         self.broken[work] += record.detail["request_id"] in self._failed
 
 
-def order_trees(traces: Traces, records: Sequence[Record], orders: Collection[str]) -> Check:
-    """Compares the spans about orders with the records of the rehearsal."""
-    hops = _Hops(records)
+def order_trees(traces: Traces, records: Sequence[Record], evidence: Evidence) -> Check:
+    """Compares the spans about the stored orders with the records of the rehearsal."""
+    hops, orders = _Hops(records), evidence.orders.keys()
     by_trace = traces.by_trace()
     of_order: defaultdict[str, set[str]] = defaultdict(set)
     for trace_id, spans in by_trace.items():

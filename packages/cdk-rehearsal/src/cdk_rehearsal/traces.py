@@ -140,20 +140,15 @@ class Traces:
         RehearsalError if that fails, or for another machine.
         https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/
         """
+        require_destination(destination)
         traces = [*self.by_trace().values()]
-        if destination.startswith(("http://", "https://")):
-            _require_here(destination)
+        if _is_url(destination):
             for first in range(0, len(traces), _BATCH):
                 spans = [span for trace in traces[first : first + _BATCH] for span in trace]
                 _send(destination, otlp(spans))
         else:
-            try:
-                with Path(destination).open("wb") as file:
-                    file.writelines(msgspec.json.encode(otlp(trace)) + b"\n" for trace in traces)
-            except OSError as error:
-                raise RehearsalError(
-                    f"{destination} cannot be written: {error.strerror}: name another file"
-                ) from error
+            with Path(destination).open("wb") as file:
+                file.writelines(msgspec.json.encode(otlp(trace)) + b"\n" for trace in traces)
         return sum(map(len, traces))
 
     # -- collecting -----------------------------------------------------------------------
@@ -366,13 +361,29 @@ def _nanoseconds(moment: float) -> int:
     return round(moment * 1e6) * 1000
 
 
-def _require_here(url: str) -> None:
-    host = urlsplit(url).hostname
-    if host not in _HERE:
+def require_destination(destination: str) -> None:
+    """Raises RehearsalError if traces cannot be exported there: call it before a long run."""
+    if _is_url(destination):
+        if urlsplit(destination).hostname not in _HERE:
+            raise RehearsalError(
+                f"{destination} is not on this machine, and a rehearsal sends nothing elsewhere: "
+                "run a collector here, such as Jaeger, and give http://127.0.0.1:4318/v1/traces"
+            )
+        return
+    file = Path(destination)
+    existed = file.exists()
+    try:
+        file.open("ab").close()
+    except OSError as error:
         raise RehearsalError(
-            f"{url} is not on this machine, and a rehearsal sends nothing elsewhere: run a "
-            "collector here, such as Jaeger, and give http://127.0.0.1:4318/v1/traces"
-        )
+            f"{destination} cannot be written: {error.strerror}: name another file"
+        ) from error
+    if not existed:
+        file.unlink()
+
+
+def _is_url(destination: str) -> bool:
+    return destination.startswith(("http://", "https://"))
 
 
 def _send(url: str, message: Mapping[str, Any]) -> None:
