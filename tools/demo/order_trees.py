@@ -32,7 +32,7 @@ class TraceExport:
 
     def checks(self, records: Sequence[Record], evidence: Evidence) -> list[Check]:
         """Returns the checks of the audit about traces."""
-        return [order_trees(self._traces, records, evidence)] if self._traces else []
+        return [order_trees(self._traces, records, evidence.orders)] if self._traces else []
 
     def end(self, console: Console) -> None:
         """Exports what was collected. Raises RehearsalError."""
@@ -97,9 +97,9 @@ class _Hops:
         self.broken[work] += record.detail["request_id"] in self._failed
 
 
-def order_trees(traces: Traces, records: Sequence[Record], evidence: Evidence) -> Check:
-    """Compares the spans about the stored orders with the records of the rehearsal."""
-    hops, orders = _Hops(records), evidence.orders.keys()
+def order_trees(traces: Traces, records: Sequence[Record], orders: Collection[str]) -> Check:
+    """Compares the spans about orders with the records of the rehearsal since their collection."""
+    hops = _Hops(records)
     by_trace = traces.by_trace()
     of_order: defaultdict[str, set[str]] = defaultdict(set)
     for trace_id, spans in by_trace.items():
