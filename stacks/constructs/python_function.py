@@ -66,7 +66,7 @@ class PythonFunction(lambda_.Function):
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
-            # Handlers record what they do: docs/decisions/0075-spans-are-lines-of-the-log.md
+            # Handlers record what they do: docs/decisions/0077-spans-are-lines-of-the-log.md
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
             timeout=timeout or Duration.seconds(10),
             memory_size=512,

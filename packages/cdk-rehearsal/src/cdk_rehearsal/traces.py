@@ -1,6 +1,7 @@
 """Traces of a rehearsal: the spans that handlers log, and the hops between them, as OTLP."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ _OF_THE_SPAN = {
     *("type", "trace_id", "span_id", "parent_id", "name", "kind"),
     *("start", "duration_ms", "links", "service"),
 }
+_TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _BAD = {"failed", "parked", "denied"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HERE = {"127.0.0.1", "::1", "localhost"}
@@ -107,12 +109,22 @@ class Traces:
         """The event of each message in a queue."""
         self._executions: dict[str, tuple[float, dict[str, Any], Context]] = {}
         """When executions began, with what, and in which context."""
+        self._malformed: dict[str, Exception] = {}
+        """The first span in another form, by function: an error in a handler would be the shop's."""
         rehearsal.meter.listen(self._on_record)
         rehearsal._core.log_listeners.append(self._on_line)
 
     @property
     def spans(self) -> list[TracedSpan]:
-        """All spans by time, with the number of each repetition in its attributes."""
+        """All spans by time, with the number of each repetition in its attributes.
+
+        Raises RehearsalError if a function has logged one in another form.
+        """
+        for path, error in self._malformed.items():
+            raise RehearsalError(
+                f"{path} logs a span in another form ({error!r}): it needs trace_id, span_id, "
+                "name, kind, start and duration_ms"
+            ) from error
         ordered = sorted(self._spans, key=lambda span: (span.start_ns, span.end_ns))
         seen: Counter[tuple[object, ...]] = Counter()
         for span in ordered:
@@ -162,7 +174,10 @@ class Traces:
             except ValueError:
                 continue
             if isinstance(record, dict) and record.get("type") == "span":
-                self._spans.append(_logged(path, record))
+                try:
+                    self._spans.append(_logged(path, record))
+                except (KeyError, TypeError, ValueError) as error:
+                    self._malformed.setdefault(path, error)
 
     def _on_record(self, record: Record) -> None:
         detail = record.detail
@@ -289,7 +304,9 @@ def _span(span: TracedSpan) -> dict[str, Any]:
             for name, value in span.attributes.items()
         ],
         "links": [
-            {"traceId": link[3:35], "spanId": link[36:52]} for link in span.links if len(link) == 55
+            {"traceId": found[1], "spanId": found[2]}
+            for found in map(_TRACEPARENT.fullmatch, span.links)
+            if found
         ],
         "status": status if outcome in _BAD or span.attributes.get("error") else {},
     }
@@ -314,28 +331,28 @@ def _value(value: object) -> dict[str, Any]:
 
 
 def _logged(path: str, record: Mapping[str, Any]) -> TracedSpan:
-    """Returns the span in a line of a log. Raises RehearsalError if it has another form."""
-    try:
-        kind = record["kind"]
-        start = (datetime.fromisoformat(record["start"]) - _EPOCH) // timedelta(microseconds=1)
-        return TracedSpan(
-            trace_id=record["trace_id"],
-            span_id=record["span_id"],
-            parent_id=record.get("parent_id", ""),
-            name=record["name"],
-            kind=kind if kind in _KINDS else "internal",
-            start_ns=start * 1000,
-            end_ns=start * 1000 + round(record["duration_ms"] * 1_000_000),
-            service=str(record.get("service") or path.partition("/")[0].lower()),
-            path=path,
-            attributes={k: v for k, v in record.items() if k not in _OF_THE_SPAN},
-            links=[str(link) for link in record.get("links", ())],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RehearsalError(
-            f"{path} logs a span in another form ({error!r}): it needs trace_id, span_id, name, "
-            "kind, start and duration_ms"
-        ) from error
+    """Returns the span in a line of a log. Raises KeyError, TypeError or ValueError."""
+    kind = record["kind"]
+    start = (datetime.fromisoformat(record["start"]) - _EPOCH) // timedelta(microseconds=1)
+    return TracedSpan(
+        trace_id=_hexadecimal(record["trace_id"], 32),
+        span_id=_hexadecimal(record["span_id"], 16),
+        parent_id=_hexadecimal(record["parent_id"], 16) if record.get("parent_id") else "",
+        name=str(record["name"]),
+        kind=kind if kind in _KINDS else "internal",
+        start_ns=start * 1000,
+        end_ns=start * 1000 + round(record["duration_ms"] * 1_000_000),
+        service=str(record.get("service") or path.partition("/")[0].lower()),
+        path=path,
+        attributes={k: v for k, v in record.items() if k not in _OF_THE_SPAN},
+        links=[str(link) for link in record.get("links", ())],
+    )
+
+
+def _hexadecimal(text: str, digits: int) -> str:
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", text):
+        raise ValueError(f"{text!r} is not {digits} hexadecimal digits")
+    return text
 
 
 def _envelope(event: Any) -> dict[str, Any]:
@@ -346,8 +363,8 @@ def _envelope(event: Any) -> dict[str, Any]:
 
 def _context(envelope: Mapping[str, Any]) -> Context | None:
     """Returns the ids of the trace and the span that published an event, if it names them."""
-    parts = str(envelope.get("traceparent") or "").split("-")
-    return (parts[1], parts[2]) if len(parts) == 4 else None
+    found = _TRACEPARENT.fullmatch(str(envelope.get("traceparent")))
+    return (found[1], found[2]) if found else None
 
 
 def _time_of(envelope: Mapping[str, Any], otherwise: float) -> float:
