@@ -79,7 +79,7 @@ class QueueHandler(Handler[PartialItemFailureResponse], Generic[D]):
             self._take(delivery, record)
 
     def _take(self, delivery: D, record: SQSRecord) -> None:
-        keys = {**self._log_keys(delivery), **_attempt(record)}
+        keys: dict[str, Any] = {**self._log_keys(delivery), **_attempt(record)}
         with telemetry.span(delivery, name=self.name, kind="consumer", **keys) as span:
             logger = telemetry.logger()
             try:

@@ -1,5 +1,7 @@
 """Traces: whatever happens to an order is one tree, with each hop in it as often as it happened."""
 
+from collections.abc import Callable
+
 import pytest
 
 from cdk_rehearsal import FAULTS, TracedSpan, Traces
@@ -181,12 +183,13 @@ def test_a_missing_and_a_doubled_span_are_found(shop: Shop) -> None:
         next(s for s in traced.of(order_id) if s.is_hop is is_hop and s.event_id)
         for is_hop in (True, False)
     )
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: spans.remove(hop),
         lambda: spans.remove(work),
         lambda: spans.append(hop),
         lambda: setattr(work, "trace_id", "0" * 31 + "1"),
-    ):
+    ]
+    for change in changes:
         kept = [*spans]
         trace_id = work.trace_id
         change()

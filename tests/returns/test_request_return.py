@@ -206,7 +206,9 @@ class TestStart:
         sent, given = json.loads(returns.event().to_json()), json.loads(text)["detail"]
         assert given == {**sent, "traceparent": given["traceparent"]}
         assert given["traceparent"] != sent["traceparent"]
-        assert TraceContext.read(given["traceparent"]).trace_id == returns.event().trace.trace_id
+        context = TraceContext.read(given["traceparent"])
+        assert context
+        assert context.trace_id == returns.event().trace.trace_id
 
     def test_a_redelivered_event_starts_nothing(self, returns: Returns) -> None:
         returns.requested()

@@ -140,13 +140,13 @@ def _differences(
     drawn: Counter[tuple[str, str, str, str]] = Counter()
     worked: Counter[Work] = Counter()
     for span in spans:
-        if span.event_id not in own:
+        if (event_id := span.event_id) is None or event_id not in own:
             continue
         if span.is_hop:
             places = (str(span.attributes["from"]), str(span.attributes["to"]))
-            drawn[(span.event_id, span.name.partition(" ")[0], *places)] += 1
+            drawn[event_id, span.name.partition(" ")[0], *places] += 1
         else:
-            worked[span.path, span.event_id] += 1
+            worked[span.path, event_id] += 1
     for hop, times in _of(own, hops.hops, 0).items():
         if drawn[hop] != times:
             event, verb, source, target = hop

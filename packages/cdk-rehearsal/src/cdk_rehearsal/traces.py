@@ -110,7 +110,7 @@ class Traces:
         self._executions: dict[str, tuple[float, dict[str, Any], Context]] = {}
         """When executions began, with what, and in which context."""
         self._malformed: dict[str, Exception] = {}
-        """The first span in another form, by function: an error in a handler would be the shop's."""
+        """The first span in another form, by function. Raised later: handlers go on."""
         rehearsal.meter.listen(self._on_record)
         rehearsal._core.log_listeners.append(self._on_line)
 
