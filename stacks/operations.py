@@ -1,10 +1,11 @@
 """Operations: a dashboard with all hops of a stage, alarms on business metrics, the API's stage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
 from cdk_monitoring_constructs import (
     CustomMetricGroup,
     DefaultDashboardFactory,
@@ -14,6 +15,7 @@ from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
+from stacks.constructs.error_budget import ErrorBudget
 from stacks.constructs.metric import service_metric, share, sms_spending
 from stacks.constructs.platform import Platform
 
@@ -73,6 +75,35 @@ _HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
 """Graphs by headline and title: schema, metric name with further terms, and statistic."""
 
 
+_QUERIES: Mapping[str, Sequence[str]] = {
+    "one order": (
+        'filter subject = "ORDER"',
+        "sort start",
+        "display start, service, name, event_type, outcome, attempt, duration_ms, trace_id",
+    ),
+    "one trace": (
+        "filter @message like /TRACE/",
+        "sort start",
+        "display start, service, name, event_type, outcome, duration_ms, span_id, parent_id",
+    ),
+    "what fails": (
+        'filter outcome in ["failed", "parked"]',
+        "stats count(*) as times, latest(start) as last by name, outcome, error",
+        "sort times desc",
+    ),
+    "durations": (
+        "stats count(*) as times, pct(duration_ms, 50), pct(duration_ms, 99) by name",
+        "sort times desc",
+    ),
+    "cold starts": (
+        "filter ispresent(init_ms)",
+        "stats count(*) as times, pct(init_ms, 50), max(init_ms) by name",
+        "sort times desc",
+    ),
+}
+"""Queries about the spans in the log, by name. The first two have a placeholder."""
+
+
 class Operations(Stack):
     """Shows a whole stage on one dashboard.
 
@@ -123,16 +154,28 @@ class Operations(Stack):
             meaning="More than half of the orders are rejected.",
             page="orders-are-rejected",
         )
-        Alarm(
+        ErrorBudget(
             self,
-            "SlowCheckout",
+            "ConfirmationBudget",
             platform=platform,
-            metric=_orders(platform, "PlacedToConfirmed", "p90"),
-            threshold=60_000,
-            periods=3,
-            meaning="One order in ten waits longer than a minute for its confirmation.",
+            metric=_durations(platform, "orders", "PlacedToConfirmed"),
+            percent=99.5,
+            limit=Duration.seconds(30),
+            meaning="Too many orders wait longer than 30 seconds for their confirmation",
             page="orders-wait-for-their-confirmation",
         )
+        ErrorBudget(
+            self,
+            "NotificationBudget",
+            platform=platform,
+            metric=_durations(platform, "notifications", "RequestedToSent"),
+            percent=99,
+            limit=Duration.minutes(1),
+            meaning="Too many e-mails and text messages are sent later than a minute after their "
+            "request",
+            page="notifications-are-late",
+        )
+        _save_queries(self, stage)
 
     def _show(
         self,
@@ -159,6 +202,12 @@ def _business(platform: Platform) -> dict[str, list[cloudwatch.Metric]]:
         "From placed to confirmed (ms)": [
             _orders(platform, "PlacedToConfirmed", statistic) for statistic in ("p50", "p99")
         ],
+        "From requested to sent (ms)": [
+            service_metric(
+                platform, context="notifications", name="RequestedToSent", statistic=statistic
+            )
+            for statistic in ("p50", "p99")
+        ],
         "Spent on SMS this month (USD)": [sms_spending()],
     }
 
@@ -173,6 +222,31 @@ def _api(api: Api) -> dict[str, list[cloudwatch.Metric]]:
 
 def _orders(platform: Platform, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
     return service_metric(platform, context="orders", name=name, statistic=statistic)
+
+
+def _durations(
+    platform: Platform, context: str, name: str
+) -> Callable[[str, Duration], cloudwatch.Metric]:
+    def metric(statistic: str, window: Duration) -> cloudwatch.Metric:
+        found = service_metric(platform, context=context, name=name, statistic=statistic)
+        return found.with_(period=window)
+
+    return metric
+
+
+def _save_queries(scope: Construct, stage: str) -> None:
+    """Saves queries about spans, in a folder of the stage.
+
+    Each is for all log groups of the stage, which the console selects by their prefix.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-logs-querydefinition.html
+    """
+    for name, query in _QUERIES.items():
+        logs.CfnQueryDefinition(
+            scope,
+            f"Query{name.title().replace(' ', '')}",
+            name=f"orderflow-{stage}/{name}",
+            query_string="\n| ".join(('filter type = "span"', *query)),
+        )
 
 
 def _search(stage: str, schema: str, terms: str, statistic: str) -> cloudwatch.MathExpression:

@@ -160,6 +160,8 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly causationid?: string | null;
   /** The type of a newer version in which the same fact, with the same id, is published, too, if it is */
   readonly supersededby?: string;
+  /** The span that published it, as in W3C Trace Context, if there is one */
+  readonly traceparent?: string;
   readonly data: Data;
 }
 

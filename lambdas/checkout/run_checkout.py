@@ -31,7 +31,7 @@ def handler(delivery: Delivery[OrderPlaced]) -> None:
     """
     execution = aws.client("stepfunctions", read_timeout_s=PATIENCE_S).start_sync_execution(
         stateMachineArn=settings().state_machine_arn,
-        input=msgspec.json.encode(TaskInput(detail=delivery.envelope)).decode(),
+        input=msgspec.json.encode(TaskInput(detail=delivery.envelope.carried_on())).decode(),
         name=delivery.event_id,
     )
     if execution["status"] != "SUCCEEDED":

@@ -26,6 +26,8 @@ class Aggregate(Struct, frozen=True, kw_only=True):
 
     revision: int = 0
     """The number of its stored changes; 0 if it was not stored since releases count them."""
+    traceparent: str | None = None
+    """The trace in which it began: later changes join it. None in those of earlier releases."""
 
     @property
     def pending_since(self) -> datetime | None:

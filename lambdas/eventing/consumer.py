@@ -79,16 +79,21 @@ class QueueHandler(Handler[PartialItemFailureResponse], Generic[D]):
             self._take(delivery, record)
 
     def _take(self, delivery: D, record: SQSRecord) -> None:
-        with telemetry.tracing(delivery, **self._log_keys(delivery)) as logger:
+        keys: dict[str, Any] = {**self._log_keys(delivery), **_attempt(record)}
+        with telemetry.span(delivery, name=self.name, kind="consumer", **keys) as span:
+            logger = telemetry.logger()
             try:
                 self._react(delivery)
             except AlreadyProcessed:
+                span.outcome = "duplicate"
                 logger.info("duplicate acknowledged")
                 telemetry.count("DuplicateEvents")
             except Unprocessable as error:
+                span.outcome = "parked"
                 _park(record, f"{self.name} cannot process it: {error}")
             except Exception as error:
                 if refused := misconfiguration(error):
+                    span.outcome = "parked"
                     telemetry.count("ConfigurationErrors")
                     _park(record, f"{self.name} is configured wrongly, {_REMEDY}: {refused}")
                     return
@@ -145,6 +150,12 @@ def consumer(
 @cache
 def _settings() -> ConsumerSettings:
     return ConsumerSettings.from_environ()
+
+
+def _attempt(record: SQSRecord) -> dict[str, int]:
+    """Returns how often the queue has delivered the message, from the second time on."""
+    count = int(record.attributes.approximate_receive_count)
+    return {"attempt": count} if count > 1 else {}
 
 
 def _park(record: SQSRecord, reason: str) -> None:

@@ -92,6 +92,7 @@ class Handler(Generic[R]):
         self.in_vault = frozenset(in_vault)
         """How it uses the vault of personal data."""
         self._declared: frozenset[object] = self.publishes | self.uses | self.in_vault
+        telemetry.loaded()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> R:
         """Handles an invocation, and sends the metrics that were counted."""

@@ -9,7 +9,9 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.eventing import trace
 from lambdas.eventing.personal import Claim, Personal
+from lambdas.eventing.trace import TraceContext
 
 MAX_EVENT_BYTES = 256 * 1024
 """The maximum size on every hop, in bytes: what a topic of SNS accepts by default.
@@ -83,6 +85,16 @@ class Cause(Struct, frozen=True, kw_only=True):
     correlation_id: str
     causation_id: str | None = None
 
+    @property
+    def trace(self) -> TraceContext:
+        """The span that caused it, or the beginning of the trace of its correlation id."""
+        return TraceContext.of(self.correlation_id)
+
+    @property
+    def subject(self) -> str | None:
+        """The id of what it is about, if that is known."""
+        return None
+
 
 class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     """One delivery of an event to one consumer. The same event may be delivered again.
@@ -102,6 +114,16 @@ class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     def event_id(self) -> str:
         """The id under which the inbox stores this event."""
         return self.envelope.id
+
+    @property
+    def trace(self) -> TraceContext:
+        """The span that published the event."""
+        return self.envelope.trace
+
+    @property
+    def subject(self) -> str:
+        """The id of what the event is about."""
+        return self.envelope.subject
 
 
 class CloudEvent(Struct, frozen=True, kw_only=True):
@@ -144,11 +166,21 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             "published, too, if it is"
         ),
     ] = UNSET
+    traceparent: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The span that published it, as in W3C Trace Context, if there is one",
+            examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        ),
+    ] = UNSET
     data: msgspec.Raw
 
     @classmethod
-    def wrap(cls, event: Event, cause: Cause) -> Self:
-        """Wraps `event` with a new id, the current time and its cause."""
+    def wrap(cls, event: Event, cause: Cause, *, traceparent: str | None = None) -> Self:
+        """Wraps `event` with a new id, the current time and its cause.
+
+        It carries on the trace of the unit of work that runs, if not that of `traceparent`.
+        """
         return cls(
             id=str(uuid4()),
             source=event.source,
@@ -157,6 +189,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             subject=event.subject,
             correlationid=cause.correlation_id,
             causationid=cause.causation_id,
+            traceparent=traceparent or trace.current() or UNSET,
             data=msgspec.Raw(msgspec.json.encode(event)),
         )
 
@@ -168,6 +201,15 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             supersededby=self.type,
             data=msgspec.Raw(msgspec.json.encode(older)),
         )
+
+    def carried_on(self) -> Self:
+        """Returns the same event as the unit of work that runs passes it on."""
+        return msgspec.structs.replace(self, traceparent=trace.current() or self.traceparent)
+
+    @property
+    def trace(self) -> TraceContext:
+        """The span that published it, or the beginning of the trace of its correlation id."""
+        return TraceContext.read(self.traceparent) or TraceContext.of(self.correlationid)
 
     def to_json(self) -> str:
         """Returns the envelope as JSON. Raises EventTooLarge over MAX_EVENT_BYTES."""

@@ -14,9 +14,10 @@ import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import Struct
 
-from lambdas.eventing import codes, telemetry, text
+from lambdas.eventing import codes, telemetry, text, trace
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.eventing.event import Cause, Event
+from lambdas.eventing.trace import TraceContext
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -131,6 +132,17 @@ class IdempotencyKeyMissing(Problem, status=HTTPStatus.BAD_REQUEST):
 
 class InvalidIdempotencyKey(Problem, status=HTTPStatus.BAD_REQUEST):
     """The header Idempotency-Key is too long, or contains other characters than printable ASCII."""
+
+
+class _Call(Cause, frozen=True, kw_only=True):
+    """A request of which only the envelope is known."""
+
+    traceparent: str | None
+
+    @property
+    def trace(self) -> TraceContext:
+        """The caller's span, or the beginning of the trace of the request's id."""
+        return TraceContext.read(self.traceparent) or TraceContext.of(self.correlation_id)
 
 
 class Request(Cause, frozen=True, kw_only=True):
@@ -266,13 +278,18 @@ class Endpoint(Handler[dict[str, Any]]):
 
     def _invoke(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Answers a request. An error other than a Problem passes through: the answer is a 500."""
-        cause = Cause(correlation_id=event["requestContext"]["requestId"])
-        with telemetry.tracing(cause, route=event["routeKey"]) as logger:
+        route = event["routeKey"]
+        cause = _Call(
+            correlation_id=event["requestContext"]["requestId"],
+            traceparent=event.get("headers", {}).get(trace.HEADER),
+        )
+        with telemetry.span(cause, name=route, kind="server", route=route) as span:
             try:
                 request = self._admit(event, cause)
                 view = self._answer(request, *self.contract.read(request))
             except Problem as problem:
-                logger.info("refused", status=problem.status.value, code=problem.code)
+                span.outcome = "refused"
+                telemetry.logger().info("refused", status=problem.status.value, code=problem.code)
                 telemetry.count("RefusedRequests")
                 document = problem.document()
                 return _encode(problem.status, document, PROBLEM_JSON, problem.headers)

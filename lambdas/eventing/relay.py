@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.eventing import aws, telemetry
-from lambdas.eventing.event import MAX_EVENT_BYTES
+from lambdas.eventing.event import MAX_EVENT_BYTES, Cause
 from lambdas.eventing.settings import Settings
+from lambdas.eventing.trace import TraceContext
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsResultEntryTypeDef
@@ -29,6 +31,15 @@ _ENVELOPE_BYTES = 1024
 """Reserved bytes for the fields that PutEvents counts besides the detail."""
 
 
+_NAME = "eventing.relay"
+
+
+class _Traced(msgspec.Struct):
+    """The part of an event that the relay reads."""
+
+    traceparent: Any = None
+
+
 class RelaySettings(Settings, frozen=True, kw_only=True):
     """The bus on which the relay publishes."""
 
@@ -45,15 +56,26 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     It stops at the first request with a failed entry, and reports the lowest failed sequence
     number. The stream delivers again from there, so the order is kept.
     """
+    records = event["Records"]
+    cause = Cause(correlation_id=context.aws_request_id)
+    links = [link for link in map(_link, records) if link]
     try:
-        for batch in _batches(event["Records"]):
-            response = _publish(batch)
-            if response["FailedEntryCount"]:
-                return _failure(batch, response["Entries"])
-            telemetry.count("PublishedEvents", len(batch))
-        return {"batchItemFailures": []}
+        with telemetry.span(cause, name=_NAME, kind="producer", links=links) as span:
+            failures = _publish_all(records)
+            if failures:
+                span.outcome = "failed"
+            return {"batchItemFailures": failures}
     finally:
         telemetry.flush()
+
+
+def _publish_all(records: list[Record]) -> list[dict[str, str]]:
+    for batch in _batches(records):
+        response = _publish(batch)
+        if response["FailedEntryCount"]:
+            return _failure(batch, response["Entries"])
+        telemetry.count("PublishedEvents", len(batch))
+    return []
 
 
 def _publish(batch: list[Record]) -> Any:
@@ -82,7 +104,7 @@ def _identity(record: Record) -> dict[str, str]:
 
 def _failure(
     batch: list[Record], results: "Sequence[PutEventsResultEntryTypeDef]"
-) -> dict[str, list[dict[str, str]]]:
+) -> list[dict[str, str]]:
     failed = [index for index, result in enumerate(results) if "ErrorCode" in result]
     first = failed[0]
     telemetry.logger().warning(
@@ -90,7 +112,7 @@ def _failure(
     )
     telemetry.count("PublishedEvents", len(batch) - len(failed))
     telemetry.count("RefusedEvents", len(failed))
-    return {"batchItemFailures": [{"itemIdentifier": batch[first]["dynamodb"]["SequenceNumber"]}]}
+    return [{"itemIdentifier": batch[first]["dynamodb"]["SequenceNumber"]}]
 
 
 def _batches(records: list[Record]) -> Iterator[list[Record]]:
@@ -119,6 +141,15 @@ def _entry(record: Record) -> dict[str, Any]:
     }
 
 
+def _link(record: Record) -> str | None:
+    """Returns the `traceparent` of the span that committed an event, if it has one."""
+    try:
+        found = msgspec.json.decode(_image(record)["detail"]["S"], type=_Traced).traceparent
+    except msgspec.MsgspecError:
+        return None
+    return found if TraceContext.read(found) else None
+
+
 def _image(record: Record) -> dict[str, dict[str, str]]:
     image: dict[str, dict[str, str]] = record["dynamodb"]["NewImage"]
     return image
@@ -127,3 +158,6 @@ def _image(record: Record) -> dict[str, dict[str, str]]:
 @cache
 def _settings() -> RelaySettings:
     return RelaySettings.from_environ()
+
+
+telemetry.loaded()

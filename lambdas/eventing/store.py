@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from msgspec import convert, structs, to_builtins
 
-from lambdas.eventing import pending
+from lambdas.eventing import pending, trace
 from lambdas.eventing.aggregate import A, Change
 from lambdas.eventing.attributes import Item
 from lambdas.eventing.event import Cause
@@ -206,7 +206,9 @@ class Store(Generic[A]):
         Returns the aggregate as it is stored by the commit.
         """
         revision = before.revision if before else 0
-        after = structs.replace(change.after, revision=revision + 1)
+        began_in = change.after.traceparent
+        joined = trace.join(began_in)
+        after = structs.replace(change.after, revision=revision + 1, traceparent=began_in or joined)
         key = self.key(getattr(after, self._id_field))
         if before is None:
             transaction.create(key, self._item(after), label=self.kind)
@@ -217,7 +219,7 @@ class Store(Generic[A]):
         for event in change.events:
             older = type(event).versions()[1:]
             also_as = [each for each in change.also_as if isinstance(each, older)]
-            transaction.publish(key, event, also_as=also_as)
+            transaction.publish(key, event, also_as=also_as, traceparent=joined)
         for each in change.vault:
             transaction.change_vault(after.claim, each)
         return after

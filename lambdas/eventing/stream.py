@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.eventing import aws, telemetry
 from lambdas.eventing.consumer import ConsumerSettings
 from lambdas.eventing.declaration import Handler, Use
-from lambdas.eventing.event import CloudEvent, Event
+from lambdas.eventing.event import Cause, CloudEvent, Event
 
 C = TypeVar("C")
 """The content of a record, as the consumer reads it."""
@@ -46,6 +46,17 @@ class _StreamMessage(msgspec.Struct, frozen=True):
     """The part of a record that is read: the same in records of the bus and in our own."""
 
     detail: CloudEvent
+
+
+class _Sorted(msgspec.Struct, Generic[C]):
+    """The records of a batch."""
+
+    readable: list[tuple[int, C]] = []
+    """Positions and contents of readable records."""
+    unreadable: list[tuple[int, str]] = []
+    """Positions of the others, and the reasons."""
+    links: list[str] = []
+    """The spans that published what is readable."""
 
 
 class WindowConsumer(Handler[WindowAnswer], Generic[C, S]):
@@ -83,7 +94,22 @@ class WindowConsumer(Handler[WindowAnswer], Generic[C, S]):
         """
         batch = KinesisStreamEvent(event)
         records = list(batch.records)
-        readable, unreadable = self._sort(records)
+        content = self._sort(records)
+        cause = Cause(correlation_id=context.aws_request_id)
+        links = content.links
+        with telemetry.span(cause, name=self.name, kind="consumer", links=links) as span:
+            answer = self._take(batch, records, content)
+            if answer["batchItemFailures"]:
+                span.outcome = "failed"
+            return answer
+
+    def _take(
+        self,
+        batch: KinesisStreamEvent,
+        records: Sequence[KinesisStreamRecord],
+        content: "_Sorted[C]",
+    ) -> WindowAnswer:
+        readable, unreadable = content.readable, content.unreadable
         summary = self._summary_so_far(batch)
         again = len(records)
         done = 0
@@ -108,19 +134,16 @@ class WindowConsumer(Handler[WindowAnswer], Generic[C, S]):
             summary = self._summary()
         return WindowAnswer(state=msgspec.to_builtins(summary), batchItemFailures=[])
 
-    def _sort(
-        self, records: Sequence[KinesisStreamRecord]
-    ) -> tuple[list[tuple[int, C]], list[tuple[int, str]]]:
-        """Returns positions and contents of readable records, positions and reasons of others."""
-        readable: list[tuple[int, C]] = []
-        unreadable: list[tuple[int, str]] = []
+    def _sort(self, records: Sequence[KinesisStreamRecord]) -> _Sorted[C]:
+        found: _Sorted[C] = _Sorted()
         for position, record in enumerate(records):
             try:
                 message = msgspec.json.decode(record.kinesis.data_as_bytes(), type=_StreamMessage)
-                readable.append((position, self._read(message.detail)))
+                found.readable.append((position, self._read(message.detail)))
+                found.links.append(str(message.detail.trace))
             except _UNREADABLE as error:
-                unreadable.append((position, str(error)))
-        return readable, unreadable
+                found.unreadable.append((position, str(error)))
+        return found
 
     def _summary_so_far(self, batch: KinesisStreamEvent) -> S:
         try:

@@ -86,7 +86,8 @@ class Task(Handler[Any], Generic[E]):
         request = msgspec.json.decode(msgspec.json.encode(event), type=self._reads)
         left = time_left(context)
         delivery = request.detail.deliver_to(self.name, (self._about,), seconds_left=left)
-        with telemetry.tracing(delivery, event_type=delivery.envelope.type):
+        type_ = delivery.envelope.type
+        with telemetry.span(delivery, name=self.name, kind="internal", event_type=type_):
             try:
                 return msgspec.to_builtins(self._run(delivery, request))
             except Exception as error:

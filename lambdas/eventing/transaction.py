@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
-from lambdas.eventing import aws, declaration, vault
+from lambdas.eventing import aws, declaration, trace, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.declaration import BATCH_GET, DELETE, GET, PUT, UPDATE, Use
 from lambdas.eventing.event import Cause, CloudEvent, Delivery, E, Event
@@ -62,6 +62,7 @@ class Transaction:
         self._cause = cause
         self._operations: list[Any] = []
         self._labels: list[str] = []
+        self._published: list[CloudEvent] = []
 
     @classmethod
     def reacting_to(cls, delivery: Delivery[E], settings: TableSettings) -> Self:
@@ -129,16 +130,25 @@ class Transaction:
             "Delete", {"Key": to_attributes({"pk": key[0], "sk": key[1]})}, None, None, None, label
         )
 
-    def publish(self, key: Key, event: Event, *, also_as: Sequence[Event] = ()) -> None:
+    def publish(
+        self,
+        key: Key,
+        event: Event,
+        *,
+        also_as: Sequence[Event] = (),
+        traceparent: str | None = None,
+    ) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
         Both have the same partition key, so the stream delivers an aggregate's events to the relay
         in the order of their commits. `also_as` is the same fact in versions that the event's class
-        supersedes, for consumers that still read them. Raises Undeclared.
+        supersedes, for consumers that still read them. The event carries on the trace of the unit
+        of work that runs, if not that of `traceparent`. Raises Undeclared.
         """
         for each in (event, *also_as):
             declaration.check(type(each))
-        envelope = CloudEvent.wrap(event, self._cause)
+        envelope = CloudEvent.wrap(event, self._cause, traceparent=traceparent)
+        self._published.append(envelope)
         self._send(key, f"OUTBOX#{envelope.id}", envelope)
         for older in sorted(also_as, key=lambda older: older.version, reverse=True):
             if type(older) not in type(event).versions()[1:] or older.subject != event.subject:
@@ -179,6 +189,7 @@ class Transaction:
         for attempt in range(_ATTEMPTS):
             try:
                 aws.dynamodb().transact_write_items(TransactItems=self._operations)
+                trace.note(self._published)
                 return
             except ClientError as error:
                 self._raise_unless_passing(error)

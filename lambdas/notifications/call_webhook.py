@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from lambdas.eventing import vault
+from lambdas.eventing import trace, vault
 from lambdas.eventing.consumer import Unprocessable, consumer
 from lambdas.eventing.declaration import GET, PUT, UPDATE
 from lambdas.eventing.event import Delivery
@@ -39,6 +39,7 @@ def handler(delivery: Delivery[NotificationRequested]) -> None:
     headers = {
         "content-type": "application/cloudevents+json",
         "idempotency-key": delivery.event_id,
+        trace.HEADER: trace.current() or str(delivery.trace),
         HEADER: sign(key, body, at=datetime.now(UTC)),
     }
     try:

@@ -156,6 +156,9 @@ def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> 
     transaction.put(_sent_key(delivery, channel), sent)
     transaction.commit()
     telemetry.count(f"SentBy{channel.value.capitalize()}")
+    if channel is not Channel.WEBHOOK:  # Whose host may be slow or down for hours.
+        waited = datetime.now(UTC) - delivery.envelope.time
+        telemetry.measure("RequestedToSent", waited / timedelta(milliseconds=1))
 
 
 def require_time(customer_id: str) -> None:

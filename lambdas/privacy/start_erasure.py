@@ -21,7 +21,7 @@ def handler(delivery: Delivery[ErasureRequested]) -> None:
         client.start_execution(
             stateMachineArn=workflow_settings().state_machine_arn,
             name=delivery.event.erasure_id,
-            input=msgspec.json.encode(TaskInput(detail=delivery.envelope)).decode(),
+            input=msgspec.json.encode(TaskInput(detail=delivery.envelope.carried_on())).decode(),
         )
     except client.exceptions.ExecutionAlreadyExists:
         return

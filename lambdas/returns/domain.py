@@ -73,6 +73,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
     customer_id: str | None = None
     delivered_at: Moment | None = None
+    traceparent: str | None = None
+    """The trace of the order, which its return continues."""
 
 
 class Return(Aggregate, frozen=True, kw_only=True):
@@ -92,14 +94,17 @@ class Return(Aggregate, frozen=True, kw_only=True):
     decider: str | None = None
 
     @classmethod
-    def request(cls, requested: ReturnRequested, now: datetime) -> Change[Self]:
-        """Begins a return."""
+    def request(
+        cls, requested: ReturnRequested, now: datetime, traceparent: str | None = None
+    ) -> Change[Self]:
+        """Begins a return, in the trace of its order."""
         new = cls(
             order_id=requested.order_id,
             customer_id=requested.customer_id,
             reason=requested.reason,
             state=State.REQUESTED,
             requested_at=now,
+            traceparent=traceparent,
         )
         older = ReturnRequestedV1(
             order_id=requested.order_id,

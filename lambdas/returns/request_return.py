@@ -66,7 +66,7 @@ def handler(request: Request, command: RequestReturn) -> RequestedReturn:
         event = ReturnRequested(
             order_id=order_id, customer_id=request.caller, reason=command.reason
         )
-        found = return_store.request(event, request)
+        found = return_store.request(event, order, request)
         telemetry.count("ReturnsRequested")
     if found.reason != command.reason:
         raise AlreadyRequested("the return was requested for another reason")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from lambdas.eventing import trace
 from lambdas.eventing.event import Cause
 from lambdas.eventing.listing import Listing, Page, Position
 from lambdas.eventing.store import Store
@@ -62,9 +63,9 @@ def newest(*, limit: int, after: Position | None) -> Page[Return]:
     return _returns.newest(BY_TIME, _returns.kind, limit=limit, after=after)
 
 
-def request(requested: ReturnRequested, cause: Cause) -> Return:
-    """Stores a return unless there is one, and returns the stored one."""
-    new = Return.request(requested, datetime.now(UTC))
+def request(requested: ReturnRequested, of: Order, cause: Cause) -> Return:
+    """Stores a return of an order unless there is one, and returns the stored one."""
+    new = Return.request(requested, datetime.now(UTC), of.traceparent)
     return _returns.commit(None, new, cause) or _returns.require(requested.order_id)
 
 
@@ -123,8 +124,13 @@ def _keep(order_id: str, name: str, value: str, cause: Cause) -> None:
     transaction = Transaction(settings(), cause)
     transaction.update(
         _order_key(order_id),
-        f"SET kind = :kind, expires_at = :expires_at, {name} = :value",
-        values={":kind": "order", ":expires_at": expiry(KEPT_DAYS), ":value": value},
+        f"SET kind = :kind, expires_at = :expires_at, {name} = :value, traceparent = :trace",
+        values={
+            ":kind": "order",
+            ":expires_at": expiry(KEPT_DAYS),
+            ":value": value,
+            ":trace": trace.current(),
+        },
     )
     transaction.commit()
 

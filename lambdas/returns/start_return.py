@@ -22,7 +22,7 @@ def handler(delivery: Delivery[ReturnRequested]) -> None:
         client.start_execution(
             stateMachineArn=workflow_settings().state_machine_arn,
             name=delivery.event.order_id,
-            input=msgspec.json.encode(TaskInput(detail=delivery.envelope)).decode(),
+            input=msgspec.json.encode(TaskInput(detail=delivery.envelope.carried_on())).decode(),
         )
     except client.exceptions.ExecutionAlreadyExists:
         return

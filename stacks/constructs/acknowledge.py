@@ -7,6 +7,10 @@ from constructs import IConstruct
 
 SOLUTIONS = "AwsSolutions::AwsSolutions-"
 SERVERLESS = "Serverless::Serverless-"
+NO_XRAY = (
+    "Handlers record each unit of work in the log, with W3C trace context, for all orders. X-Ray "
+    "would sample, and end at each queue."
+)
 
 
 def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:

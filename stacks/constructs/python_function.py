@@ -12,8 +12,8 @@ from constructs import Construct
 from lambdas.eventing.declaration import Handler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import (
+    NO_XRAY,
     SERVERLESS,
-    SOLUTIONS,
     acknowledge,
     permit_double_dependency,
 )
@@ -50,7 +50,9 @@ class PythonFunction(lambda_.Function):
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
-        role = _role(scope, f"{id_}Role")
+        role = iam.Role(
+            scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        )
         log_group.grant_write(role)
         super().__init__(
             scope,
@@ -64,7 +66,8 @@ class PythonFunction(lambda_.Function):
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
-            tracing=lambda_.Tracing.ACTIVE,
+            # Handlers record what they do: docs/decisions/0077-spans-are-lines-of-the-log.md
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
             timeout=timeout or Duration.seconds(10),
             memory_size=512,
             environment={
@@ -82,7 +85,8 @@ class PythonFunction(lambda_.Function):
             {
                 f"{SERVERLESS}LambdaDLQ": "Takes effect for asynchronous invocations only. This "
                 "function is called by a route, a workflow or an event source mapping, which wait "
-                "for its answer and have their own way of handling failures."
+                "for its answer and have their own way of handling failures.",
+                f"{SERVERLESS}LambdaTracing": NO_XRAY,
             },
         )
         if isinstance(handler, Handler):
@@ -126,18 +130,6 @@ _RUNTIME = lambda_.Runtime(
 def _vault_environment(platform: Platform, handler: Callable[..., Any]) -> dict[str, str]:
     uses_it = isinstance(handler, Handler) and handler.in_vault
     return platform.vault.settings.as_environment() if uses_it else {}
-
-
-def _role(scope: Construct, id_: str) -> iam.Role:
-    role = iam.Role(scope, id_, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-    acknowledge(
-        role,
-        {
-            f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's PutTraceSegments and "
-            "PutTelemetryRecords cannot be limited to a resource; nothing else has a wildcard."
-        },
-    )
-    return role
 
 
 def _layer(scope: Construct, platform: Platform) -> lambda_.ILayerVersion:

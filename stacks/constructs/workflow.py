@@ -12,7 +12,13 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
-from stacks.constructs.acknowledge import SOLUTIONS, acknowledge, permit_double_dependency
+from stacks.constructs.acknowledge import (
+    NO_XRAY,
+    SERVERLESS,
+    SOLUTIONS,
+    acknowledge,
+    permit_double_dependency,
+)
 from stacks.constructs.alarm import watch_metrics
 from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
@@ -29,14 +35,6 @@ _PASSING = [
 """Transient errors: those of Lambda, and the kernel's error for contended items.
 https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
-
-_XRAY = [
-    "xray:PutTraceSegments",
-    "xray:PutTelemetryRecords",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
-]
-"""https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"""
 
 _LOG_DELIVERY = [
     "logs:CreateLogDelivery",
@@ -87,7 +85,7 @@ _FAILING: Mapping[Kind, _Failing] = {
 
 
 class Workflow(sfn.StateMachine):
-    """A state machine, logged without its data, traced, and with alarms.
+    """A state machine, logged without its data, and with alarms.
 
     It may invoke the functions of its tasks, which are all `Invoke` or `InvokeAndWait`.
     """
@@ -123,12 +121,15 @@ class Workflow(sfn.StateMachine):
             state_machine_type=kind,
             definition_body=sfn.DefinitionBody.from_chainable(start),
             timeout=timeout,
-            tracing_enabled=True,
             logs=sfn.LogOptions(
                 destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False
             ),
         )
         permit_double_dependency(self)
+        acknowledge(
+            self,
+            {f"{SOLUTIONS}SF2": NO_XRAY, f"{SERVERLESS}StepFunctionStateMachineXray": NO_XRAY},
+        )
         self._alarms(platform, kind)
 
     def _alarms(self, platform: Platform, kind: Kind) -> None:
@@ -218,8 +219,8 @@ def _role(scope: Construct, id_: str, start: sfn.State) -> iam.Role:
     acknowledge(
         role,
         {
-            f"{SOLUTIONS}IAM5[Resource::*]": "X-Ray's and the log delivery's actions cannot be "
-            "limited to a resource; nothing else has a wildcard."
+            f"{SOLUTIONS}IAM5[Resource::*]": "The log delivery's actions cannot be limited to "
+            "a resource; nothing else has a wildcard."
         },
     )
     return role
@@ -231,5 +232,5 @@ def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:
             actions=["lambda:InvokeFunction"],
             resources=[function.function_arn for function in functions],
         ),
-        iam.PolicyStatement(actions=[*_XRAY, *_LOG_DELIVERY], resources=["*"]),
+        iam.PolicyStatement(actions=_LOG_DELIVERY, resources=["*"]),
     ]

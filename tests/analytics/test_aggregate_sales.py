@@ -232,7 +232,8 @@ class TestWindows:
         window.invoke(records(happened(added(quantity=4)), first=3))
         capsys.readouterr()
         window.invoke([], final=True)
-        metrics = json.loads(capsys.readouterr().out)
+        span, metrics = map(json.loads, capsys.readouterr().out.splitlines())
+        assert span["type"] == "span"
         assert metrics["ProcessedEvents"] == [3]
         assert metrics["UnitsSold"] == [2]
         assert metrics["ItemsViewed"] == [1]

@@ -14,6 +14,7 @@ from lambdas.orders.events import OrderPlaced
 from tests.support.cloud import Cloud, Queue
 from tests.support.messages import CONTEXT, batch, enveloped, failed
 from tests.support.orders import cancelled, placed
+from tests.support.telemetry import spans
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:checkout"
 
@@ -52,13 +53,17 @@ def run(*events: Event) -> list[str]:
     return failed(run_checkout.handler(batch(*map(enveloped, events)), CONTEXT))
 
 
-def test_it_runs_the_workflow_with_the_event_as_its_input(workflow: Workflow) -> None:
+def test_it_runs_the_workflow_with_the_event_as_its_input(
+    workflow: Workflow, capsys: pytest.CaptureFixture[str]
+) -> None:
     envelope = enveloped(placed())
     assert failed(run_checkout.handler(batch(envelope), CONTEXT)) == []
     (execution,) = workflow.executions
     assert execution["stateMachineArn"] == MACHINE
     state = json.loads(execution["input"])
-    assert state["detail"] == json.loads(envelope.to_json())
+    (span,) = spans(capsys)
+    carried_on = f"00-{span['trace_id']}-{span['span_id']}-01"
+    assert state["detail"] == {**json.loads(envelope.to_json()), "traceparent": carried_on}
 
 
 def test_the_execution_is_named_after_the_event(workflow: Workflow) -> None:

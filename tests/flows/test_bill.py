@@ -16,8 +16,7 @@ RELAY = "/Relay"
 
 
 def approved(shop: Shop) -> None:
-    shop.deliver(_placed(shop, "tok_approve"))
-    shop.settle()
+    _delivered(shop)
 
 
 def declined(shop: Shop) -> None:
@@ -25,9 +24,7 @@ def declined(shop: Shop) -> None:
 
 
 def returned(shop: Shop) -> None:
-    order_id = _placed(shop, "tok_approve")
-    shop.deliver(order_id)
-    shop.settle()
+    order_id = _delivered(shop)
     shop.give_back(order_id)
     shop.settle()
     assert shop.decide(order_id, approved=True).status == 200
@@ -37,6 +34,15 @@ def returned(shop: Shop) -> None:
 def _placed(shop: Shop, token: str) -> str:
     order_id = shop.place({SKU: 1}, key=SKU, token=token)
     shop.settle()
+    return order_id
+
+
+def _delivered(shop: Shop) -> str:
+    order_id = _placed(shop, "tok_approve")
+    # One after the other: messages of both reports could share a batch by chance.
+    for kind in ("picked_up", "delivered"):
+        assert shop.report(order_id, kind).status == 200
+        shop.settle()
     return order_id
 
 

@@ -28,7 +28,7 @@ RUNBOOK = PAGES["docs/runbook.md"]
 SECTIONS = {page: document.text for page, document in failures(PROJECT).items()}
 PREPARATION = blocks(RUNBOOK.partition("\n## ")[0])
 STEP = timedelta(minutes=5)
-QUIET = timedelta(minutes=30).total_seconds()
+QUIET = timedelta(minutes=30)
 """The time after which all alarms have seen a repaired application."""
 
 
@@ -58,6 +58,8 @@ class Failure:
     """Returns the body that the operator has saved in a file."""
     within: timedelta = timedelta(minutes=20)
     """The time within which an alarm fires."""
+    quiet: timedelta = QUIET
+    """The time after which its alarms have seen a repaired application."""
 
 
 def broken(path: str | None, fault: str = "raises-on", **options: Any) -> Callable[[Shop], None]:
@@ -192,6 +194,16 @@ def checkouts_are_slow(shop: Shop) -> None:
         shop.pass_time(minutes=3)
 
 
+def messages_are_slow(shop: Shop) -> None:
+    shop.prefer(Channel.EMAIL)
+    shop.receive({"SLOW": 30}, delivery="slow")
+    shop.pause("Notifications/SendEmail/Function")
+    shop.place({"SLOW": 1}, key="slow")
+    shop.pass_time(minutes=2)
+    shop.resume("Notifications/SendEmail/Function")
+    shop.pass_time(minutes=1)
+
+
 def parcels_are_overdue(shop: Shop) -> None:
     orders(5)(shop)
     shop.pass_days(4.8)
@@ -269,6 +281,10 @@ def an_event_of_the_outbox(shop: Shop, _: str) -> Mapping[str, str]:
 
 
 HALF_A_DAY = timedelta(hours=12)
+EVALUATION = timedelta(hours=25)
+"""Longer than the evaluation range of the longest window in which an error budget is watched.
+Without new data, CloudWatch looks further back than one period:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html"""
 CHECKOUT = "Checkout/RunCheckout/Function"
 STREAM = "analytics AggregateSales"
 OF_ONE_BUS = {"a-rule-cannot-deliver", "a-subscriber-cannot-deliver"}
@@ -349,7 +365,8 @@ FAILURES: Mapping[str, Failure] = {
     ),
     "nobody-looks-at-a-return": Failure(nobody_decides, within=HALF_A_DAY),
     "orders-are-rejected": Failure(orders(21, token="tok_decline", minutes=4.65, rounds=3)),
-    "orders-wait-for-their-confirmation": Failure(checkouts_are_slow),
+    "orders-wait-for-their-confirmation": Failure(checkouts_are_slow, quiet=EVALUATION),
+    "notifications-are-late": Failure(messages_are_slow, quiet=EVALUATION),
     "shipments-are-overdue": Failure(parcels_are_overdue, within=HALF_A_DAY),
     "a-parcel-cannot-be-delivered": Failure(a_parcel_comes_back),
     "stray-objects-in-the-suppliers-bucket": Failure(
@@ -437,6 +454,6 @@ def follow(page: str, failure: Failure, shop: Shop, shell: Shell) -> None:
         printed += run(block)
     if failure.diagnosis >= len(commands):
         failure.repair(shop)
-    shop.rehearsal.run_for(QUIET)
+    shop.rehearsal.run_for(failure.quiet.total_seconds())
     assert done in inline(SECTIONS[page].rpartition("Done when")[2])
     assert shell.run(done).split() == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from lambdas.eventing.trace import TraceContext
 from lambdas.returns import start_return
 from lambdas.returns.events import ReturnDecided, ReturnReason, ReturnRequested
 from lambdas.shipping.events import OrderDelivered, OrderShipped
@@ -202,7 +203,12 @@ class TestStart:
         assert returns.start() == []
         ((name, text),) = returns.service.executions.items()
         assert name == ORDER
-        assert json.loads(text)["detail"] == json.loads(returns.event().to_json())
+        sent, given = json.loads(returns.event().to_json()), json.loads(text)["detail"]
+        assert given == {**sent, "traceparent": given["traceparent"]}
+        assert given["traceparent"] != sent["traceparent"]
+        context = TraceContext.read(given["traceparent"])
+        assert context
+        assert context.trace_id == returns.event().trace.trace_id
 
     def test_a_redelivered_event_starts_nothing(self, returns: Returns) -> None:
         returns.requested()

@@ -68,7 +68,6 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "PricesProposed"): Watch("service", "Sum", 1),
     ("Orderflow", "StrayObjects"): Watch("service", "Sum", 1),
     ("Orderflow", "UncollectedPayments"): Watch("service", "Sum", 1),
-    ("Orderflow", "PlacedToConfirmed"): Watch("service", "p90", 60_000, _LATER),
     ("Orderflow", "OrdersPlaced"): Watch("service", "Sum", 50, _LATER),
     ("Orderflow", "OrdersRejected"): Watch("service", "Sum", 50, _LATER),
 }
@@ -76,6 +75,15 @@ WATCHED: dict[tuple[str, str], Watch] = {
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/aws-services-cloudwatch-metrics.html
 """
+
+BUDGETS: dict[tuple[str, str], tuple[float, int]] = {
+    ("Orderflow", "PlacedToConfirmed"): (99.5, 30_000),
+    ("Orderflow", "RequestedToSent"): (99, 60_000),
+}
+"""Objectives: the percentage of a metric's values that are below so many milliseconds."""
+BURNS = {3_600: 14.4, 6 * 3_600: 6.0}
+"""How many times faster than allowed a budget burns when an alarm fires, by its window in seconds.
+https://sre.google/workbook/alerting-on-slos/"""
 
 
 def watched(shop: Assembly) -> set[tuple[str, str]]:
@@ -104,7 +112,31 @@ def watches(shop: Assembly) -> Iterator[tuple[Resource, Properties, Watch]]:
         found = list(metrics(alarm))
         assert found, alarm
         for metric in found:
-            yield alarm, metric, WATCHED[name_of(metric)]
+            if name_of(metric) not in BUDGETS:
+                yield alarm, metric, WATCHED[name_of(metric)]
+
+
+def test_each_budget_has_an_alarm_for_each_rate_at_which_it_burns(
+    shop: Assembly, stage: str
+) -> None:
+    """A share of bad values is reached when that percentile reaches the limit."""
+    expected = {
+        (name, f"p{round(100 - burn * (100 - percent), 2):g}", window, limit)
+        for (_, name), (percent, limit) in BUDGETS.items()
+        for window, burn in BURNS.items()
+    }
+    found = []
+    for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
+        properties = alarm.properties
+        if properties.get("MetricName") not in {name for _, name in BUDGETS}:
+            continue
+        assert properties["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert properties["EvaluationPeriods"] == 1
+        assert properties["Namespace"] == f"Orderflow/{stage}"
+        assert [each["Name"] for each in properties["Dimensions"]] == ["service"]
+        measured = (properties["MetricName"], properties["ExtendedStatistic"])
+        found.append((*measured, properties["Period"], properties["Threshold"]))
+    assert sorted(found) == sorted(expected)
 
 
 def test_exactly_the_listed_metrics_are_watched(shop: Assembly) -> None:
@@ -138,7 +170,7 @@ def test_each_alarm_has_a_low_threshold_and_fires_within_minutes(shop: Assembly)
 def test_custom_metrics_have_names_that_the_code_uses(shop: Assembly) -> None:
     """The code is searched as text for the quoted name."""
     code = "".join(path.read_text() for path in (PROJECT / "lambdas").rglob("*.py"))
-    own = {name for namespace, name in WATCHED if namespace == "Orderflow"}
+    own = {name for namespace, name in (*WATCHED, *BUDGETS) if namespace == "Orderflow"}
     assert {name for name in own if f'"{name}"' not in code} == set()
 
 

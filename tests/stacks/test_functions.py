@@ -1,4 +1,4 @@
-"""Functions: runtime, tracing, logs, environment variables and least privileges."""
+"""Functions: runtime, logs, environment variables and least privileges."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,10 +55,6 @@ KERNEL_SETTINGS: dict[type, type[Settings]] = {
 }
 """The additional settings of the kernel, by the kind of handler."""
 WITHOUT_RESOURCE = {
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
@@ -70,7 +66,6 @@ WITHOUT_RESOURCE = {
 }
 """Actions that cannot be limited to a resource.
 
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
 ASSUMED_BY = ("events", "lambda", "scheduler", "states")
@@ -175,9 +170,18 @@ def test_each_function_has_at_least_512_mb_and_no_reserved_concurrency(
         assert "ReservedConcurrentExecutions" not in function.properties, function
 
 
-def test_functions_are_traced(shop: Assembly) -> None:
+def test_spans_in_the_log_replace_traces_and_reports(shop: Assembly) -> None:
+    """Of the platform's lines, those of failures stay.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
     for function in functions(shop):
-        assert function.properties["TracingConfig"] == {"Mode": "Active"}, function
+        assert "TracingConfig" not in function.properties, function
+        logging = function.properties["LoggingConfig"]
+        assert logging["SystemLogLevel"] == "WARN", function
+        assert logging.get("ApplicationLogLevel", "INFO") == "INFO", function
+    for machine in shop.of_type("AWS::StepFunctions::StateMachine"):
+        assert "TracingConfiguration" not in machine.properties, machine
 
 
 def test_each_function_logs_json_to_its_own_group_with_a_retention_period(shop: Assembly) -> None:

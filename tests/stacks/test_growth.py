@@ -74,6 +74,7 @@ HOLDS_NOTHING = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogStream",
+    "AWS::Logs::QueryDefinition",
     "AWS::Logs::ResourcePolicy",
     "AWS::S3::BucketPolicy",
     "AWS::SES::EmailIdentity",

@@ -61,12 +61,11 @@ def path_from(definition: dict[str, Any], name: str) -> list[str]:
     return path
 
 
-def test_the_workflow_is_express_traced_and_logged_without_its_data(
+def test_the_workflow_is_express_and_logged_without_its_data(
     shop: Assembly, machine: Resource
 ) -> None:
     properties = machine.properties
     assert properties["StateMachineType"] == "EXPRESS"
-    assert properties["TracingConfiguration"] == {"Enabled": True}
     logging = properties["LoggingConfiguration"]
     assert logging["Level"] == "ALL"
     assert logging["IncludeExecutionData"] is False

@@ -28,11 +28,21 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     sums: dict[str, float] = {}
-    for line in capsys.readouterr().out.splitlines():
-        record = json.loads(line)
+    for record in _written(capsys):
+        if record.get("type") == "span":
+            continue
         (directive,) = record["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "Orderflow/test"
         assert record["service"] == "test"
         for metric in directive["Metrics"]:
             sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(record[metric["Name"]])
     return sums
+
+
+def spans(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The records of units of work in the output."""
+    return [record for record in _written(capsys) if record.get("type") == "span"]
+
+
+def _written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]

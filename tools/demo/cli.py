@@ -17,6 +17,7 @@ from tools.demo import json_report, sample
 from tools.demo.console import open_console
 from tools.demo.csv_file import FileContent, UnusableFile
 from tools.demo.display import Display, LiveDisplay
+from tools.demo.order_trees import TraceExport
 from tools.demo.orders_file import CustomerOrder, read_orders
 from tools.demo.run import DemoRun, rehearse, setup_of
 from tools.demo.stock_file import CatalogueItem, plenty_for, read_stock
@@ -47,6 +48,13 @@ def demo(
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write the results to this file.", metavar="JSON")
+    ] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            help="Export all traces: to a file, or to an OTLP receiver of this machine.",
+            metavar="DEST",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 1,
     stage: Annotated[str, typer.Option(help="The stage whose templates are rehearsed.")] = "prod",
@@ -83,16 +91,19 @@ def demo(
         if report:
             inputs = [*filter(None, (orders, stock)), *sample.FILES]
             json_report.require_writable(report, inputs=inputs)
+        export = TraceExport(otlp)
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
         _show_skipped(errors, stock or sample.STOCK, supplies.skipped)
         visits = plain_visits(wanted.items) if orders else sample_visits(wanted.items, seed=seed)
 
         def announce(shop: Rehearsal, url: str) -> None:
+            export.begin(shop)
             show_page(console, url, stays=stay or hold)
             show_endpoint(console, shop, hold=hold or stay)
 
         def conclude(shop: Rehearsal, run: DemoRun) -> None:
+            run.checks += export.checks(run.records, run.evidence)
             show_summary(console, run)
             if report:
                 json_report.write(report, json_report.report(run, wanted, seed=seed))
@@ -112,6 +123,7 @@ def demo(
             announce=announce,
             conclude=conclude,
         )
+        export.end(console)
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None

@@ -69,7 +69,7 @@ def trace_table(timeline: OrderTimeline, lines: list[TraceLine]) -> Table:
 def _short(path: str) -> str:
     """Returns a short name for a path: `Orders/Orders/Relay` becomes `Orders relay`."""
     *parents, name = path.split("/")
-    if parents and name in {"Relay", "Rule", "Queue", "DeadLetters"}:
+    if parents and name in {"Relay", "Rule", "Queue", "DeadLetters", "Group"}:
         return f"{parents[-1]} {words(name)}"
     return name
 

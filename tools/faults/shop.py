@@ -148,6 +148,7 @@ class RehearsedShop(ShopState):
         token: str = "tok_approve",
         customer: str = "customer-1",
         address: Mapping[str, str] = ADDRESS,
+        headers: Mapping[str, str] | None = None,
     ) -> HttpResponse:
         """Posts an order, and returns the answer."""
         body = {
@@ -159,7 +160,8 @@ class RehearsedShop(ShopState):
             "shipping_address": address,
             "payment_token": token,
         }
-        answer = self.request("POST", "/orders", customer, {"idempotency-key": key}, body)
+        sent = {"idempotency-key": key, **(headers or {})}
+        answer = self.request("POST", "/orders", customer, sent, body)
         if answer.status == 202:
             self.known.accepted.add(answer.json()["order_id"])
         elif no_answer(answer.status):

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.services.web import Host, Request, Response
     from cdk_rehearsal.services.websocket_api import WebSocketRefused
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
+    from cdk_rehearsal.traces import TracedSpan, Traces, otlp, require_destination
     from cdk_rehearsal.virtual_time.processes import Process, Signal
     from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -85,6 +86,7 @@ __all__ += ["TableRecovery", "WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
+__all__ += ["TracedSpan", "Traces", "otlp", "require_destination"]
 __all__ += ["__version__"]
 
 _NAMES = {
@@ -121,6 +123,7 @@ _NAMES = {
     "services.web": ("Host", "Request", "Response"),
     "services.websocket_api": ("WebSocketRefused",),
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
+    "traces": ("TracedSpan", "Traces", "otlp", "require_destination"),
     "virtual_time.processes": ("Process", "Signal"),
     "virtual_time.scheduler": ("Scheduler",),
 }

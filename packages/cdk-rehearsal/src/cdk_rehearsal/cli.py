@@ -158,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--seed", type=int, default=0, help="decides all that is random")
     running.add_argument("--logs", type=Path, help="a directory for the logs of functions")
+    running.add_argument(
+        "--otlp",
+        metavar="DEST",
+        help="where to export traces at the end: a file, or the URL of an OTLP receiver here",
+    )
     running.add_argument("--token", metavar="SUBJECT", help="print a token of an API's user")
     running.add_argument(
         "--authorizer", metavar="NAME", help="the authorizer of the token, if there are several"
@@ -316,7 +321,10 @@ def run(options: argparse.Namespace) -> int:
     directory = select(options.dir, options.stage)
     settings: dict[str, Any] = environment(directory)
     from cdk_rehearsal import Rehearsal
+    from cdk_rehearsal.traces import Traces, require_destination
 
+    if options.otlp:
+        require_destination(options.otlp)
     interrupted = _interruption()
     show = _write_record if options.json else _print_record
     process = os.getpid()
@@ -340,6 +348,7 @@ def run(options: argparse.Namespace) -> int:
                 **settings,
             )
         )
+        traces = Traces(rehearsal) if options.otlp else None
         console = _console(rehearsal, stack) if options.console else None
         _serve(rehearsal, options, console)
         if console:
@@ -348,6 +357,8 @@ def run(options: argparse.Namespace) -> int:
             play(rehearsal, console, until=interrupted)
         while not interrupted():
             rehearsal.run_for(_STEP_S)
+    if traces:
+        print(f"{traces.export(options.otlp)} spans are in {options.otlp}", file=sys.stderr)
     return 0
 
 

@@ -56,6 +56,8 @@ class Core:
     """What answers the APIs that moto lacks, by boto3's name of the service."""
     watchers: list[Watcher] = field(default_factory=list)
     """What sees each API call that is performed, whoever makes it."""
+    log_listeners: list[Callable[[str, str], None]] = field(default_factory=list)
+    """What gets the path of a function and the text, whenever one writes to its log."""
     _clients: dict[tuple[str, Principal | None], Any] = field(default_factory=dict)
 
     def client(self, service: str, principal: Principal | None = None) -> Any:
@@ -93,6 +95,11 @@ class Core:
     def caller(self) -> str:
         """Returns the path of the function whose handler runs at the moment, or ``outside``."""
         return self.sender() or OUTSIDE
+
+    def logged(self, path: str, text: str) -> None:
+        """Hands on what a function writes to its log."""
+        for listener in self.log_listeners:
+            listener(path, text)
 
     def draw(self, span: Span) -> float:
         """Returns a number of seconds from a span, drawn from the seed."""

@@ -28,7 +28,8 @@ class Record(Struct, frozen=True):
     - ``published``: ``source`` put an event on the bus ``target``; detail has ``event``;
     - ``execution``: the state machine ``source`` has ``started``, was ``redriven``, has ``entered``
       its state ``target``, or ``ended``, as detail's ``what`` says, with ``execution``, ``status``,
-      ``error``, ``cause``, ``redrives`` and the ARN of the ``state_machine``;
+      ``error``, ``cause``, ``redrives``, the ARN of the ``state_machine``, and at the start its
+      ``input``;
     - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``; ``queued``,
       the id of the message that it became in a queue; and for a batch from a queue the ids of its
       ``messages``, of those that ``failed``, and the ``request_id`` of the invocation;

@@ -437,6 +437,20 @@ class TestRun:
             (request,) = [each for each in records if each["kind"] == "request"]
             assert request["detail"]["status"] == 400
 
+    def test_traces_are_exported_at_the_end(self, greenhouse: Path, tmp_path: Path) -> None:
+        file = tmp_path / "traces.jsonl"
+        with running(greenhouse, "--otlp", str(file)) as (process, _):
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=30)
+            assert process.returncode == 0
+        assert f"0 spans are in {file}" in said
+        assert file.read_text() == ""
+
+    def test_a_destination_on_another_machine_is_refused_at_once(self, greenhouse: Path) -> None:
+        done = rehearse("run", greenhouse, "--otlp", "http://collector.example/v1/traces")
+        assert done.returncode == 2
+        assert "is not on this machine" in done.stderr
+
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
     def test_the_console_shows_what_a_client_outside_does(
         self, greenhouse: Path, end: signal.Signals

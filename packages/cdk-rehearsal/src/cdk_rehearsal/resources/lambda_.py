@@ -1,6 +1,7 @@
 """AWS::Lambda: functions, layers, permissions, URLs and event source mappings."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,11 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         log_group=log_group,
         log_format=logging.take("LogFormat", "Text"),
         logs_reports=logging.take("SystemLogLevel", "INFO") != "WARN",
-        log=FunctionLog(deployment.core.scheduler.now, deployment.log_file(resource.path)),
+        log=FunctionLog(
+            deployment.core.scheduler.now,
+            deployment.log_file(resource.path),
+            partial(deployment.core.logged, resource.path),
+        ),
         dead_letter_target=dead_letter_target,
         stub=stub,
         layers=[deployment.layers[each] for each in layers if each in deployment.layers],

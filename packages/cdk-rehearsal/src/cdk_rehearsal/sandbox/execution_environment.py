@@ -38,12 +38,21 @@ _STATELESS = tuple(
 class FunctionLog:
     """The output and logs of one function's handlers: the last lines, or a file."""
 
-    def __init__(self, now: Callable[[], float], file: Path | None = None) -> None:
-        """``now`` returns the virtual time; without a ``file`` the log is kept in memory."""
+    def __init__(
+        self,
+        now: Callable[[], float],
+        file: Path | None = None,
+        hand_on: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``now`` returns the virtual time; without a ``file`` the log is kept in memory.
+
+        ``hand_on`` gets each text that is written.
+        """
         self.encoding = "utf-8"
         self.muted = False
         """Whether the function's role does not permit to write to the log group."""
         self._now = now
+        self._hand_on = hand_on
         # What was written and when; of what is in a file, only its length.
         self._pieces: deque[tuple[float, str | int]] = deque(maxlen=None if file else _LOG_LINES)
         self._written = 0
@@ -54,6 +63,7 @@ class FunctionLog:
         if self.muted:
             return len(text)
         self._written += 1
+        self._hand_on(text)
         if self._file is not None:
             self._pieces.append((self._now(), len(text)))
             return self._file.write(text)

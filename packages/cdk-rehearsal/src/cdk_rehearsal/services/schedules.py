@@ -217,7 +217,7 @@ class Schedules:
             attempts += 1
             text = self._input(firing, attempts)
             try:
-                self._deliver(firing, text)
+                taken = self._deliver(firing, text)
             except DeliveryFailed as failure:
                 self._report(firing, "failed", error=failure.code)
                 delay = backoff * self._scheduler.random.uniform(0.5, 1.0)
@@ -232,7 +232,7 @@ class Schedules:
                 self._scheduler.sleep(delay)
                 backoff = min(backoff * 2, longest)
             else:
-                self._report(firing, "delivered")
+                self._report(firing, "delivered", **taken)
                 break
         self._complete(firing.schedule)
 
@@ -278,7 +278,8 @@ class Schedules:
             text = text.replace(f"<aws.scheduler.{name}>", value)
         return text
 
-    def _deliver(self, firing: _Firing, text: str) -> None:
+    def _deliver(self, firing: _Firing, text: str) -> dict[str, Any]:
+        """Delivers a text, and returns what its record says besides."""
         core = self._core
         arn = firing.target["Arn"]
         check_faults(
@@ -295,8 +296,9 @@ class Schedules:
             raise DeliveryFailed("AccessDeniedException", message)
         stated = firing.target.get(PARAMETERS.get(service, ("", ()))[0], {})
         if service == "sqs":
-            self._queues.by_arn(arn).send(text, group=stated.get("MessageGroupId"))
-        elif service == "lambda":
+            queued = self._queues.by_arn(arn).send(text, group=stated.get("MessageGroupId"))
+            return {"queued": queued, **_event_in(text)}
+        if service == "lambda":
             self._lambdas.invoke_async(self._lambdas.function(arn), text, source=firing.path)
         else:
             try:
@@ -304,6 +306,7 @@ class Schedules:
             except ClientError as error:
                 code = error.response["Error"]["Code"]
                 raise DeliveryFailed(code, str(error), retriable=code == THROTTLED) from error
+        return {}
 
     def _call(self, service: str, arn: str, text: str, stated: dict[str, str]) -> None:
         """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html."""
@@ -373,6 +376,18 @@ class Schedules:
         """Whether the schedule's role, once assumed for its group, may do an action."""
         role, group = firing.target["RoleArn"], _group_arn(firing.schedule)
         return self._core.access.role_may(role, _SERVICE, action, arn, source_arn=group)
+
+
+def _event_in(text: str) -> dict[str, Any]:
+    """Returns the CloudEvent in a text, in the form in which a bus delivers it, if it has one."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    detail = message.get("detail") if isinstance(message, dict) else None
+    if not isinstance(detail, dict) or not {"id", "type"} <= detail.keys():
+        return {}
+    return {"event": {"id": detail["id"], "detail-type": detail["type"], **message}}
 
 
 def _group_arn(schedule: Schedule) -> str:

@@ -36,8 +36,9 @@ _NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
 class ExecutionEvent:
     """Something that an execution did, at virtual ``time`` (epoch seconds).
 
-    ``duration_s`` is the virtual time since the execution started. ``state`` is set when one is
-    entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error`` and ``cause`` at the end.
+    ``duration_s`` is the virtual time since the execution started. ``input`` is set when it starts,
+    and ``state`` when one is entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error``
+    and ``cause`` at the end.
     ``status_change`` is the event that a Standard execution publishes when it starts or ends.
     """
 
@@ -47,6 +48,7 @@ class ExecutionEvent:
     execution_arn: str
     type: str
     duration_s: float = 0.0
+    input: str | None = None
     state: str | None = None
     status: str | None = None
     error: str | None = None
@@ -166,7 +168,12 @@ class Executions:
         redrives = redrive_count(execution)
         begun: Literal["started", "redriven"] = "redriven" if resume else "started"
         self._report(
-            ExecutionEvent(begun, started, *facts, redrives=redrives, status_change=change)
+            ExecutionEvent(
+                *(begun, started, *facts),
+                input=execution.execution_input,
+                redrives=redrives,
+                status_change=change,
+            )
         )
         worker = execution.exec_worker
         (resume or worker._execution_logic)()

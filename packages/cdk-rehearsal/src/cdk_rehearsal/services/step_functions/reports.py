@@ -26,6 +26,7 @@ class Reports:
             error=event.error,
             cause=event.cause,
             redrives=event.redrives,
+            **({} if event.input is None else {"input": event.input}),
         )
         if event.status_change is not None:
             self._bus.put_service_event(
