@@ -138,6 +138,9 @@ class Store(Generic[A]):
         writes to the transaction of the change. Returns the aggregate as it is now, and whether
         this call changed it. Raises Contention after several attempts, NotStored if there is no
         aggregate and no `begin`, and what `commit`, `decide`, `begin` and `load` raise.
+
+        A change of the aggregate alone, without events, has to be one that `decide` finds done when
+        it is asked again: if the answer of DynamoDB gets lost, it sees what this call wrote.
         """
         for _ in range(TRIES):
             found = load() if load else self.find(id_)

@@ -186,6 +186,32 @@ class TestChange:
         assert ledger.published() == ["CoinCounted.v1", "CoinCountedLater.v2"]
 
 
+class TestLostAnswers:
+    """A change without events is a plain write, and so has no idempotency token.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+    """
+
+    @pytest.mark.parametrize("operation", ["PutItem", "UpdateItem"])
+    def test_a_change_whose_answer_is_lost_happens_once(
+        self, ledger: Table, purses: Store[Purse], cloud: Cloud, operation: str
+    ) -> None:
+        purses.commit(None, Purse.begin(), CAUSE)
+        with cloud.losing_answers(operation):
+            purse, _ = purses.change("p", Purse.shut, CAUSE)
+        assert (purse.state, purse.revision) == (State.SHUT, 2)
+        assert ledger.one("purse")["revision"] == 2
+
+    def test_an_aggregate_that_begins_while_the_answer_is_lost_begins_once(
+        self, ledger: Table, purses: Store[Purse], cloud: Cloud
+    ) -> None:
+        with cloud.losing_answers("PutItem"):
+            purse, _ = purses.change(
+                "p", lambda _: None, CAUSE, begin=lambda: Change(Purse(purse_id="p"))
+            )
+        assert purse.revision == ledger.one("purse")["revision"] == 1
+
+
 class TestConflicts:
     def test_another_writer_in_between_is_seen_and_built_upon(
         self, ledger: Table, purses: Store[Purse], commits: Commits
