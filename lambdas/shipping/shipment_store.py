@@ -10,14 +10,11 @@ from enum import StrEnum
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
-from lambdas.eventing.transaction import AlreadyProcessed
 from lambdas.orders.events import Address, OrderCancelled, OrderConfirmed
 from lambdas.shipping import deadline
 from lambdas.shipping.carrier import Carrier, TooLate
 from lambdas.shipping.domain import ParcelReport, Report, Shipment, State
 from lambdas.shipping.settings import settings
-
-_CARRIER = "shipping.carrier"
 
 _shipments = Store(
     Shipment,
@@ -82,16 +79,15 @@ def request(
 
 
 def take(order_id: str, report: ParcelReport) -> Taken:
-    """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided."""
-    try:
-        shipment, moved = _shipments.change(
-            order_id,
-            lambda found: found.report(report),
-            lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
-            inbox=(_CARRIER, f"{order_id}#{report.event_id}"),
-        )
-    except AlreadyProcessed:
-        return Taken.KNOWN
+    """Moves a shipment on by a carrier's report, once: the shipment shows what was reported before.
+
+    Raises NotStored, OtherParcel or Undecided.
+    """
+    shipment, moved = _shipments.change(
+        order_id,
+        lambda found: found.report(report),
+        lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
+    )
     if moved:
         return Taken.FAILURE if report.kind is Report.FAILED else Taken.NEWS
     return Taken.AFTER_RECALL if shipment.state is State.RECALLED else Taken.KNOWN
