@@ -28,7 +28,7 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.file_drop import FileDrop
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
-from stacks.constructs.queue_consumer import QueueConsumer
+from stacks.constructs.queue_consumer import GATHERING, QueueConsumer
 
 
 class Inventory(ContextStack):
@@ -54,7 +54,7 @@ class Inventory(ContextStack):
         self.restock_returned_order = self.function(
             "RestockReturnedOrder", restock_returned_order.handler
         )
-        self.consumer(EventConsumer, "IssueStock", issue_stock.handler)
+        self.consumer(EventConsumer, "IssueStock", issue_stock.handler, gathering=GATHERING)
         self.consumer(EventConsumer, "ReleaseClosedOrder", release_closed_order.handler)
         self.consumer(EventConsumer, "RepriceItem", reprice_item.handler)
         imports = self.consumer(

@@ -23,6 +23,7 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.partner import payment_provider
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import WAITING_MB
 from stacks.constructs.scheduled_consumer import ScheduledConsumer
 from stacks.constructs.signing_secret import SigningSecret
 
@@ -58,7 +59,11 @@ class Payments(ContextStack):
             EventConsumer, "RefundClosedOrder", refund_closed_order.handler, batch_size=1
         )
         capture = self.consumer(
-            EventConsumer, "CapturePayment", capture_payment.handler, batch_size=1
+            EventConsumer,
+            "CapturePayment",
+            capture_payment.handler,
+            memory_mb=WAITING_MB,
+            batch_size=1,
         )
         self.consumer(
             ScheduledConsumer,
