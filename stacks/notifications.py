@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from aws_cdk.aws_apigatewayv2 import HttpMethod
@@ -39,6 +39,8 @@ too often is parked. Raise it together with the account's quotas.
 https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 """
+_GATHERING = Duration.seconds(5)
+"""How long events are gathered for a batch: a message to a customer may come so much later."""
 _WEBHOOK_DELIVERIES = 20
 """Deliveries before a message to a webhook is parked: for an hour, a host may be down, or so slow
 that most deliveries postpone the message."""
@@ -64,7 +66,9 @@ class Notifications(ContextStack):
         get = self.function("GetPreferences", get_preferences.handler)
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
-        self.consumer(EventConsumer, "AddressCustomer", address_customer.handler)
+        self.consumer(
+            EventConsumer, "AddressCustomer", address_customer.handler, gathering=_GATHERING
+        )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(
             "SendEmail", send_email.handler, topic, Channel.EMAIL, max_concurrency=_SENDERS

@@ -65,14 +65,14 @@ def request(
         parcel_id = carrier.open(order.order_id, address=address, units=units)
         # Of several parcels, the one that is stored first counts.
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.opened(parcel_id), cause
+            order.order_id, lambda found: found.opened(parcel_id), cause, last=shipment
         )
     if shipment.state is State.REQUESTING and shipment.parcel_id:
         due_at = shipment.due_at or due_at
         tracking_id = carrier.buy(shipment.parcel_id)
         deadline.remind(order.order_id, due_at, cause)
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.requested(tracking_id, due_at), cause
+            order.order_id, lambda found: found.requested(tracking_id, due_at), cause, last=shipment
         )
     if shipment.state in {State.RECALLING, State.RECALLED} and shipment.parcel_id:
         carrier.recall(shipment.parcel_id)
@@ -122,6 +122,6 @@ def recall(order: OrderCancelled, carrier: Carrier, cause: Cause) -> bool:
             except TooLate as error:
                 too_late = error.reached
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.recalled(too_late=too_late), cause
+            order.order_id, lambda found: found.recalled(too_late=too_late), cause, last=shipment
         )
     return shipment.state is State.RECALLED

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pytest
 
+from lambdas.eventing import aws
 from lambdas.eventing.aggregate import Aggregate, Change
 from lambdas.eventing.event import Moment
 from lambdas.eventing.store import TRIES, NotStored, Store
@@ -155,6 +156,24 @@ class TestChange:
         _, changed = purses.change("p", Purse.shut, CAUSE, load=load)
         assert changed
         assert len(loads) == 1
+
+    def test_the_last_that_was_stored_spares_a_read(
+        self, purses: Store[Purse], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = purses.commit(None, Purse.begin(), CAUSE)
+        monkeypatch.setattr(aws.dynamodb(), "get_item", None)
+        purse, changed = purses.change("p", Purse.shut, CAUSE, last=last)
+        assert changed
+        assert (purse.state, purse.revision) == (State.SHUT, 2)
+
+    def test_the_last_that_is_outdated_is_read_again(
+        self, ledger: Table, purses: Store[Purse]
+    ) -> None:
+        last = purses.commit(None, Purse.begin(), CAUSE)
+        purses.change("p", lambda found: found.add(2, "a"), CAUSE)
+        purse, _ = purses.change("p", lambda found: found.add(1, "b"), CAUSE, last=last)
+        assert (purse.cents, purse.revision) == (3, 3)
+        assert notes(ledger) == ["2", "3", "begun"]
 
     def test_the_cause_may_follow_from_the_aggregate(
         self, ledger: Table, purses: Store[Purse]
