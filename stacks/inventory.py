@@ -22,6 +22,7 @@ from lambdas.inventory import (
     stock_store,
 )
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
+from stacks.constructs import outbox_table
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
@@ -48,6 +49,7 @@ class Inventory(ContextStack):
             platform=platform,
             pending_index=True,
             append_only=stock_store.RECORDS,
+            gathering=outbox_table.GATHERING,
         )
         self.reserve_stock = self.function("ReserveStock", reserve_stock.handler)
         self.release_stock = self.function("ReleaseStock", release_stock.handler)

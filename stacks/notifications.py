@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from aws_cdk.aws_apigatewayv2 import HttpMethod
@@ -26,7 +26,7 @@ from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.metric import sms_spending
-from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.outbox_table import GATHERING, OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.signing_secret import SigningSecret
@@ -39,8 +39,6 @@ too often is parked. Raise it together with the account's quotas.
 https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 """
-_GATHERING = Duration.seconds(5)
-"""How long events are gathered for a batch: a message to a customer may come so much later."""
 _WEBHOOK_DELIVERIES = 20
 """Deliveries before a message to a webhook is parked: for an hour, a host may be down, or so slow
 that most deliveries postpone the message."""
@@ -55,7 +53,7 @@ class Notifications(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Customers", platform=platform)
+        self.table = OutboxTable(self, "Customers", platform=platform, gathering=GATHERING)
         secret = self._webhook_secret()
         self.settings = Settings(
             table_name=self.table.settings.table_name,
@@ -67,7 +65,7 @@ class Notifications(ContextStack):
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
         self.consumer(
-            EventConsumer, "AddressCustomer", address_customer.handler, gathering=_GATHERING
+            EventConsumer, "AddressCustomer", address_customer.handler, gathering=GATHERING
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(

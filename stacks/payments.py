@@ -20,7 +20,7 @@ from lambdas.payments.settings import Settings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
-from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.outbox_table import GATHERING, OutboxTable
 from stacks.constructs.partner import payment_provider
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import WAITING_MB
@@ -39,7 +39,9 @@ class Payments(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Payments", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self, "Payments", platform=platform, pending_index=True, gathering=GATHERING
+        )
         provider = payment_provider(self, platform=platform)
         self.settings = Settings(
             table_name=self.table.settings.table_name,
