@@ -32,7 +32,6 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
-from stacks.constructs.queue_consumer import GATHERING
 from stacks.constructs.workflow import Invoke, InvokeAndWait, Kind, Workflow
 
 _UNSEEN = Duration.days(2)
@@ -94,7 +93,7 @@ class Returns(ContextStack):
             settings=WorkflowSettings(state_machine_arn=workflow.state_machine_arn),
         )
         resume = self.consumer(EventConsumer, "ResumeReturn", resume_return.handler)
-        self.consumer(EventConsumer, "KeepOrder", keep_order.handler, gathering=GATHERING)
+        self.consumer(EventConsumer, "KeepOrder", keep_order.handler)
         request = self.function("RequestReturn", request_return.handler)
         list_ = self.function("ListReturns", list_returns.handler)
         review = self.function("ReviewReturn", review_return.handler)

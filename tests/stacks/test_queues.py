@@ -180,7 +180,6 @@ class TestReading:
         assert gathered == {
             "Inventory/IssueStock": 20,
             "Notifications/AddressCustomer": 5,
-            "Returns/KeepOrder": 20,
         }
 
     def test_queues_use_long_polling(self, shop: Assembly) -> None:
