@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from aws_cdk import aws_events as events
 from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
 
 from lambdas.analytics import aggregate_sales, get_sales, record_activity
+from lambdas.analytics.domain import FROM_THE_BUS
 from lambdas.analytics.settings import Settings
-from stacks.backbone import SOURCES
 from stacks.constructs.api import Api
-from stacks.constructs.bus import ONCE
+from stacks.constructs.bus import pattern_of
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.context_table import ContextTable
 from stacks.constructs.event_stream import EventStream
@@ -19,7 +18,7 @@ from stacks.constructs.stream_consumer import StreamConsumer
 
 
 class Analytics(ContextStack):
-    """Counts all events of the bus and customers' activities, each once. Publishes nothing."""
+    """Counts sales, returns and customers' activities, each once. Publishes nothing."""
 
     def __init__(
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
@@ -40,7 +39,7 @@ class Analytics(ContextStack):
 
         activity.take_from_bus(
             platform=platform,
-            pattern=events.EventPattern(source=events.Match.prefix(SOURCES), detail=ONCE),
+            pattern=pattern_of([version for event in FROM_THE_BUS for version in event.versions()]),
             parking=aggregate.parking,
         )
         activity.allow_putting(record)

@@ -17,6 +17,7 @@ from lambdas.payments.payment_store import PaymentUnavailable
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import WAITING_MB
 from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _AUTHORIZATION = sfn.Timeout.duration(Duration.seconds(30))
@@ -75,6 +76,7 @@ class Checkout(ContextStack):
             run_checkout.handler,
             settings=Settings(state_machine_arn=workflow.state_machine_arn),
             timeout=_CONSUMER_TIMEOUT,
+            memory_mb=WAITING_MB,
             batch_size=1,  # an order that waits for its payment must not delay others
         )
 

@@ -22,13 +22,14 @@ from lambdas.inventory import (
     stock_store,
 )
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
+from stacks.constructs import outbox_table
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.file_drop import FileDrop
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
-from stacks.constructs.queue_consumer import QueueConsumer
+from stacks.constructs.queue_consumer import GATHERING, QueueConsumer
 
 
 class Inventory(ContextStack):
@@ -48,13 +49,14 @@ class Inventory(ContextStack):
             platform=platform,
             pending_index=True,
             append_only=stock_store.RECORDS,
+            gathering=outbox_table.GATHERING,
         )
         self.reserve_stock = self.function("ReserveStock", reserve_stock.handler)
         self.release_stock = self.function("ReleaseStock", release_stock.handler)
         self.restock_returned_order = self.function(
             "RestockReturnedOrder", restock_returned_order.handler
         )
-        self.consumer(EventConsumer, "IssueStock", issue_stock.handler)
+        self.consumer(EventConsumer, "IssueStock", issue_stock.handler, gathering=GATHERING)
         self.consumer(EventConsumer, "ReleaseClosedOrder", release_closed_order.handler)
         self.consumer(EventConsumer, "RepriceItem", reprice_item.handler)
         imports = self.consumer(

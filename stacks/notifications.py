@@ -26,7 +26,7 @@ from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.metric import sms_spending
-from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.outbox_table import GATHERING, OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.signing_secret import SigningSecret
@@ -53,7 +53,7 @@ class Notifications(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Customers", platform=platform)
+        self.table = OutboxTable(self, "Customers", platform=platform, gathering=GATHERING)
         secret = self._webhook_secret()
         self.settings = Settings(
             table_name=self.table.settings.table_name,
@@ -64,7 +64,9 @@ class Notifications(ContextStack):
         get = self.function("GetPreferences", get_preferences.handler)
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
-        self.consumer(EventConsumer, "AddressCustomer", address_customer.handler)
+        self.consumer(
+            EventConsumer, "AddressCustomer", address_customer.handler, gathering=GATHERING
+        )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(
             "SendEmail", send_email.handler, topic, Channel.EMAIL, max_concurrency=_SENDERS

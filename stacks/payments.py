@@ -20,9 +20,10 @@ from lambdas.payments.settings import Settings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
-from stacks.constructs.outbox_table import OutboxTable
+from stacks.constructs.outbox_table import GATHERING, OutboxTable
 from stacks.constructs.partner import payment_provider
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import WAITING_MB
 from stacks.constructs.scheduled_consumer import ScheduledConsumer
 from stacks.constructs.signing_secret import SigningSecret
 
@@ -38,7 +39,9 @@ class Payments(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Payments", platform=platform, pending_index=True)
+        self.table = OutboxTable(
+            self, "Payments", platform=platform, pending_index=True, gathering=GATHERING
+        )
         provider = payment_provider(self, platform=platform)
         self.settings = Settings(
             table_name=self.table.settings.table_name,
@@ -58,7 +61,11 @@ class Payments(ContextStack):
             EventConsumer, "RefundClosedOrder", refund_closed_order.handler, batch_size=1
         )
         capture = self.consumer(
-            EventConsumer, "CapturePayment", capture_payment.handler, batch_size=1
+            EventConsumer,
+            "CapturePayment",
+            capture_payment.handler,
+            memory_mb=WAITING_MB,
+            batch_size=1,
         )
         self.consumer(
             ScheduledConsumer,

@@ -20,6 +20,7 @@ from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.partner import carrier as carrier_of
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import WAITING_MB
 from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.reminders import Reminders
 from stacks.constructs.signing_secret import SigningSecret
@@ -59,6 +60,7 @@ class Shipping(ContextStack):
                 **_request_settings(reminders, watch).as_environment(),
             },
             timeout=_TIMEOUT,
+            memory_mb=WAITING_MB,
             batch_size=1,  # a call that waits for the carrier must not delay others
         )
         recall = self.consumer(

@@ -1,4 +1,4 @@
-"""Aggregate sales: counts sales and activity per minute, from the stream of all events."""
+"""Aggregate sales: counts sales and activity per minute, from the stream of their events."""
 
 from collections.abc import Iterator, Sequence
 
@@ -28,7 +28,7 @@ def _report(summary: Summary) -> None:
 
 @window_consumer(
     read=domain.additions_of,
-    consumes=domain.LOOKED_INTO,
+    consumes=domain.COUNTED,
     summary=Summary,
     close=_report,
     uses=(PUT, UPDATE),

@@ -10,6 +10,7 @@ import msgspec
 from lambdas.analytics.events import ItemAddedToCart, ItemViewed
 from lambdas.eventing.event import CloudEvent, Event
 from lambdas.orders.events import OrderConfirmed
+from lambdas.returns.events import OrderReturned
 
 MAX_OPERATIONS = 100
 """Maximum rows and keys of one transaction."""
@@ -30,8 +31,10 @@ EVENTS = "events#"
 """A prefix of a detail-type."""
 
 _ACTIVITIES = UUID("5b0b1a0e-5a5f-5c3c-9a52-6f0c2f5b7d11")
-LOOKED_INTO: tuple[type[Event], ...] = (OrderConfirmed, ItemViewed, ItemAddedToCart)
-"""Events that count for more than their type and time."""
+FROM_THE_BUS: tuple[type[Event], ...] = (OrderConfirmed, OrderReturned)
+"""Events that the bus puts on the stream."""
+COUNTED: tuple[type[Event], ...] = (*FROM_THE_BUS, ItemViewed, ItemAddedToCart)
+"""Events on the stream."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -83,7 +86,7 @@ def additions_of(envelope: CloudEvent) -> tuple[Addition, ...]:
     minute = envelope.time.astimezone(UTC).replace(second=0, microsecond=0)
     shop = Counter({f"{EVENTS}{envelope.type}": 1})
     items: dict[str, Counter[str]] = {}
-    match envelope.read(LOOKED_INTO):
+    match envelope.read(COUNTED):
         case OrderConfirmed() as order:
             shop[f"{REVENUE}{order.currency}"] = order.total_minor
             shop[UNITS] = sum(line.quantity for line in order.lines)

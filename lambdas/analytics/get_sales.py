@@ -97,9 +97,13 @@ class Totals(Sold, frozen=True, kw_only=True):
 
     orders_confirmed: int | UnsetType = UNSET
     orders_returned: int | UnsetType = UNSET
-    events: Annotated[dict[str, int], Meta(description="Number of events by type")] | UnsetType = (
-        UNSET
-    )
+    events: (
+        Annotated[
+            dict[str, int],
+            Meta(description="Number of sales, returns and activities, by the type of the event"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class SalesView(Struct, frozen=True, kw_only=True):

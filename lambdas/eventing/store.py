@@ -129,18 +129,24 @@ class Store(Generic[A]):
         *,
         begin: Callable[[], Change[A]] | None = None,
         load: Callable[[], A | None] | None = None,
+        last: A | None = None,
         inbox: tuple[str, str] | None = None,
         also: Callable[[Transaction], None] | None = None,
     ) -> tuple[A, bool]:
         """Loads an aggregate and commits what `decide` says, again if another writer was faster.
 
-        Without an aggregate, `begin` says what is created. `load` replaces `find`. `also` adds
-        writes to the transaction of the change. Returns the aggregate as it is now, and whether
-        this call changed it. Raises Contention after several attempts, NotStored if there is no
-        aggregate and no `begin`, and what `commit`, `decide`, `begin` and `load` raise.
+        Without an aggregate, `begin` says what is created. `load` replaces `find`. The `last` that
+        was read or stored spares the first read. `also` adds writes to the transaction of the
+        change. Returns the aggregate as it is now, and whether this call changed it. Raises
+        Contention after several attempts, NotStored if there is no aggregate and no `begin`, and
+        what `commit`, `decide`, `begin` and `load` raise.
+
+        A change of the aggregate alone, without events, has to be one that `decide` finds done when
+        it is asked again: if the answer of DynamoDB gets lost, it sees what this call wrote.
         """
         for _ in range(TRIES):
-            found = load() if load else self.find(id_)
+            found = last or (load() if load else self.find(id_))
+            last = None
             if found is not None:
                 change = decide(found)
                 if change is None:

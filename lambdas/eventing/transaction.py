@@ -31,6 +31,14 @@ _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 1.0
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Reasons of a cancelled transaction after which a retry may succeed."""
+_PASSING_ALONE = {
+    "TransactionConflictException",
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+}
+"""Their counterparts, errors of a write that is no transaction.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html"""
 _INBOX = "inbox"
 _USES: Mapping[str, Use] = {"Delete": DELETE, "Put": PUT, "Update": UPDATE}
 
@@ -43,10 +51,14 @@ class AlreadyProcessed(Exception):
 
 
 class ConditionFailed(Exception):
-    """Conditions of the effect failed, and nothing was written. `labels` names them."""
+    """Conditions of the effect failed, and nothing was written. `labels` names them.
 
-    def __init__(self, labels: Iterable[str]) -> None:
+    `found` is the item that failed the condition, if the transaction has only this operation.
+    """
+
+    def __init__(self, labels: Iterable[str], found: Item | None = None) -> None:
         self.labels = frozenset(labels)
+        self.found = found
         super().__init__(f"conditions failed: {', '.join(sorted(self.labels))}")
 
 
@@ -185,10 +197,15 @@ class Transaction:
         Retries conflicts with exponential backoff and full jitter. Raises AlreadyProcessed,
         ConditionFailed or, after the last attempt, Contention. Other errors of DynamoDB pass
         through.
+
+        A single operation is written without a transaction, which would cost twice. If the answer
+        gets lost, the client's retry finds the condition failed by its own first try. So a caller
+        with one conditional operation looks again at what is stored, such as `found`.
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
         """
         for attempt in range(_ATTEMPTS):
             try:
-                aws.dynamodb().transact_write_items(TransactItems=self._operations)
+                _write(self._operations)
                 trace.note(self._published)
                 return
             except ClientError as error:
@@ -218,11 +235,17 @@ class Transaction:
 
     def _raise_unless_passing(self, error: ClientError) -> None:
         code = error.response["Error"]["Code"]
-        if code == "TransactionInProgressException":
+        response: dict[str, Any] = {**error.response}
+        alone = _PASSING_ALONE if len(self._operations) == 1 else frozenset()
+        if code == "TransactionInProgressException" or code in alone:
             return
+        if code == "ConditionalCheckFailedException":
+            if _INBOX in self._labels:
+                raise AlreadyProcessed from error
+            found = response.get("Item")
+            raise ConditionFailed(self._labels, found and from_attributes(found)) from error
         if code != "TransactionCanceledException":
             raise error
-        response: dict[str, Any] = {**error.response}
         reasons = [reason.get("Code") for reason in response["CancellationReasons"]]
         failed = [
             label
@@ -235,6 +258,24 @@ class Transaction:
             raise ConditionFailed(failed) from error
         if not _PASSING.intersection(reasons):
             raise error
+
+
+def _write(operations: Sequence[Any]) -> None:
+    """Sends the operations of a transaction, or its only operation as a plain write."""
+    client = aws.dynamodb()
+    if len(operations) > 1:
+        client.transact_write_items(TransactItems=operations)
+        return
+    ((kind, request),) = operations[0].items()
+    if "ConditionExpression" in request:
+        request = {**request, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    match kind:
+        case "Put":
+            client.put_item(**request)
+        case "Update":
+            client.update_item(**request)
+        case "Delete":
+            client.delete_item(**request)
 
 
 def read(settings: TableSettings, key: Key) -> Item | None:

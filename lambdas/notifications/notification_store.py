@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import msgspec
 
@@ -81,9 +82,10 @@ def owner(event: Told) -> str:
 def request(delivery: Delivery[Told], notification: NotificationRequested | None) -> None:
     """Stores the customer of the order, and publishes `notification` if there is one.
 
-    Raises AlreadyProcessed.
+    The stored customer shows that OrderPlaced was processed, and the inbox shows it of other
+    events. Raises AlreadyProcessed.
     """
-    transaction = Transaction.reacting_to(delivery, settings())
+    transaction = Transaction(settings(), delivery)
     key = _order_key(delivery.event.order_id)
     if isinstance(delivery.event, OrderPlaced):
         order = {
@@ -91,10 +93,15 @@ def request(delivery: Delivery[Told], notification: NotificationRequested | None
             "customer_id": delivery.event.customer_id,
             "expires_at": expiry(KEPT_DAYS),
         }
-        transaction.put(key, order)
+        transaction.create(key, order)
+    else:
+        transaction.once(delivery.consumer, delivery.event_id)
     if notification:
         transaction.publish(key, notification)
-    transaction.commit()
+    try:
+        transaction.commit()
+    except ConditionFailed:
+        raise AlreadyProcessed from None
 
 
 def owed(delivery: Delivery[NotificationRequested], channel: Channel) -> str | None:
@@ -114,12 +121,13 @@ def owed(delivery: Delivery[NotificationRequested], channel: Channel) -> str | N
 
 def _claim(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
     now = datetime.now(UTC)
-    key = _sent_key(delivery, channel)
+    holder = str(uuid4())
     transaction = Transaction(settings(), delivery)
     transaction.put(
-        key,
+        _sent_key(delivery, channel),
         {
             "kind": "sending",
+            "holder": holder,
             "held_until": _seconds(now + timedelta(seconds=LEASE_S)),
             "expires_at": expiry(KEPT_DAYS),
         },
@@ -129,8 +137,10 @@ def _claim(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
     )
     try:
         transaction.commit()
-    except ConditionFailed:
-        found = read(settings(), key) or {}
+    except ConditionFailed as failure:
+        found = failure.found or {}
+        if found.get("holder") == holder:
+            return  # The answer to the first try got lost.
         if found.get("kind") == "sent":
             raise AlreadyProcessed from None
         raise BeingSent(f"{channel.value} of {delivery.event_id}") from None
@@ -141,9 +151,9 @@ def _seconds(moment: datetime) -> int:
 
 
 def record_sent(delivery: Delivery[NotificationRequested], channel: Channel) -> None:
-    """Stores that the message is sent. Raises AlreadyProcessed if another delivery sent it too."""
+    """Stores that the message is sent, so that no other delivery sends it."""
     request = delivery.event
-    transaction = Transaction.reacting_to(delivery, settings())
+    transaction = Transaction(settings(), delivery)
     sent = {
         "kind": "sent",
         "channel": channel.value,

@@ -254,14 +254,16 @@ class Order(Aggregate, frozen=True, kw_only=True):
         event = OrderExpired(order_id=self.order_id, customer_id=self.customer_id)
         return self._moves(Status.EXPIRED, now, event)
 
-    def follow(self, event: Event, at: datetime) -> Change[Self]:
+    def follow(self, event: Event, at: datetime) -> Change[Self] | None:
         """Takes what another context publishes about it into its history, and its status on.
 
-        A fact that is published twice stays in the history as it was first known.
+        Does nothing if it is there: a fact stays in the history as it was first known.
         """
         step = STEPS[type(event)]
+        if step.what in self.history:
+            return None
         details = {name: getattr(event, name) for name in step.details}
-        history = {step.what: Entry(at=at, details=details), **self.history}
+        history = {**self.history, step.what: Entry(at=at, details=details)}
         return self._to(status_after(self.status, step), history=history)
 
     def _moves(

@@ -9,7 +9,14 @@ from lambdas.eventing.aggregate import Change
 from lambdas.eventing.event import Cause, Delivery, E
 from lambdas.eventing.listing import Listing, Page, Position, entries
 from lambdas.eventing.store import Store
-from lambdas.eventing.transaction import MAX_KEYS, ConditionFailed, Key, Transaction, read_all
+from lambdas.eventing.transaction import (
+    MAX_KEYS,
+    AlreadyProcessed,
+    ConditionFailed,
+    Key,
+    Transaction,
+    read_all,
+)
 from lambdas.inventory.events import ItemPriced
 from lambdas.orders import domain
 from lambdas.orders.domain import Order, Price
@@ -88,13 +95,15 @@ def expire(orders: Iterable[Order], cause: Cause) -> int:
 
 
 def follow(order_id: str, delivery: Delivery[E]) -> None:
-    """Takes an event of another context into the order's history, once. Raises NotStored."""
-    _orders.change(
-        order_id,
-        lambda order: order.follow(delivery.event, delivery.envelope.time),
-        delivery,
-        inbox=(delivery.consumer, delivery.event_id),
+    """Takes an event of another context into the order's history.
+
+    The history shows which events were taken. Raises AlreadyProcessed or NotStored.
+    """
+    _, news = _orders.change(
+        order_id, lambda order: order.follow(delivery.event, delivery.envelope.time), delivery
     )
+    if not news:
+        raise AlreadyProcessed
 
 
 def overdue() -> Iterator[list[Order]]:

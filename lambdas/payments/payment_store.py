@@ -65,14 +65,20 @@ def authorize(
                     order_id, amount_minor=order.total_minor, currency=order.currency
                 )
             )
-            payment, _ = _payments.change(order_id, lambda found: found.opened(payment_id), cause)
+            payment, _ = _payments.change(
+                order_id, lambda found: found.opened(payment_id), cause, last=payment
+            )
         if payment.state is State.AUTHORIZING and payment.payment_id:
             opened = payment.payment_id
             until = _ask(lambda: provider.authorize(opened, token=token))
-            payment, _ = _payments.change(order_id, lambda found: found.authorized(until), cause)
+            payment, _ = _payments.change(
+                order_id, lambda found: found.authorized(until), cause, last=payment
+            )
     except Declined as error:
         reason = error.reason
-        payment, _ = _payments.change(order_id, lambda found: found.declined(reason), cause)
+        payment, _ = _payments.change(
+            order_id, lambda found: found.declined(reason), cause, last=payment
+        )
     payment.check()
 
 
@@ -87,9 +93,9 @@ def capture(order_id: str, provider: PaymentProvider, cause: Cause) -> Payment:
         try:
             _ask(lambda: provider.capture(held))
         except NoLongerHeld:
-            payment, _ = _payments.change(order_id, Payment.lost, cause)
+            payment, _ = _payments.change(order_id, Payment.lost, cause, last=payment)
         else:
-            payment, _ = _payments.change(order_id, Payment.captured, cause)
+            payment, _ = _payments.change(order_id, Payment.captured, cause, last=payment)
     return payment
 
 
@@ -109,7 +115,7 @@ def release(order_id: str, reason: str, provider: PaymentProvider, cause: Cause)
         settlement = Settlement.NOTHING
         if opened := payment.payment_id:
             settlement = _ask(lambda: provider.release(opened))
-        _payments.change(order_id, lambda found: found.released(settlement), cause)
+        _payments.change(order_id, lambda found: found.released(settlement), cause, last=payment)
     elif payment.state is State.DECLINED and (refused := payment.payment_id):
         _ask(lambda: provider.release(refused))
 

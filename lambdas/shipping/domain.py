@@ -92,6 +92,8 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
     failed: bool = False
     """Whether the carrier gave up delivering it."""
     reported_at: Moment | None = None
+    reports: tuple[str, ...] = ()
+    """The carrier's ids of the reports that changed it: three at most."""
     recalled_from: State | None = None
 
     @classmethod
@@ -139,7 +141,7 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
         return self.becomes(event, state=State.REQUESTED, tracking_id=tracking_id)
 
     def report(self, report: ParcelReport) -> Change[Self] | None:
-        """Takes a carrier's report; None if it says nothing new or the shipment was recalled.
+        """Takes a carrier's report; None if it was taken, is no news, or the shipment was recalled.
 
         A failure is only marked: an employee decides what becomes of the order.
 
@@ -149,12 +151,16 @@ class Shipment(Aggregate, frozen=True, kw_only=True):
             raise OtherParcel(self.order_id)
         if self.state in UNDECIDED:
             raise Undecided(self.order_id)
-        if self.state is State.RECALLED:
+        if self.state is State.RECALLED or report.event_id in self.reports:
             return None
+        news = {
+            "reported_at": report.occurred_at,
+            "reports": (*self.reports, report.event_id),
+        }
         if report.kind is Report.FAILED:
             new = self.state in OPEN and not self.failed
-            return self.becomes(failed=True, reported_at=report.occurred_at) if new else None
-        return self._onward(self.state, report.kind, reported_at=report.occurred_at)
+            return self.becomes(failed=True, **news) if new else None
+        return self._onward(self.state, report.kind, **news)
 
     def check_deadline(self, now: datetime) -> Change[Self] | None:
         """Marks the shipment as overdue if it is still to be delivered. Raises TooEarly."""

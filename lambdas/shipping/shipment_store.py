@@ -10,14 +10,11 @@ from enum import StrEnum
 
 from lambdas.eventing.event import Cause
 from lambdas.eventing.store import Store
-from lambdas.eventing.transaction import AlreadyProcessed
 from lambdas.orders.events import Address, OrderCancelled, OrderConfirmed
 from lambdas.shipping import deadline
 from lambdas.shipping.carrier import Carrier, TooLate
 from lambdas.shipping.domain import ParcelReport, Report, Shipment, State
 from lambdas.shipping.settings import settings
-
-_CARRIER = "shipping.carrier"
 
 _shipments = Store(
     Shipment,
@@ -68,30 +65,29 @@ def request(
         parcel_id = carrier.open(order.order_id, address=address, units=units)
         # Of several parcels, the one that is stored first counts.
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.opened(parcel_id), cause
+            order.order_id, lambda found: found.opened(parcel_id), cause, last=shipment
         )
     if shipment.state is State.REQUESTING and shipment.parcel_id:
         due_at = shipment.due_at or due_at
         tracking_id = carrier.buy(shipment.parcel_id)
         deadline.remind(order.order_id, due_at, cause)
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.requested(tracking_id, due_at), cause
+            order.order_id, lambda found: found.requested(tracking_id, due_at), cause, last=shipment
         )
     if shipment.state in {State.RECALLING, State.RECALLED} and shipment.parcel_id:
         carrier.recall(shipment.parcel_id)
 
 
 def take(order_id: str, report: ParcelReport) -> Taken:
-    """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided."""
-    try:
-        shipment, moved = _shipments.change(
-            order_id,
-            lambda found: found.report(report),
-            lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
-            inbox=(_CARRIER, f"{order_id}#{report.event_id}"),
-        )
-    except AlreadyProcessed:
-        return Taken.KNOWN
+    """Moves a shipment on by a carrier's report, once: the shipment shows what was reported before.
+
+    Raises NotStored, OtherParcel or Undecided.
+    """
+    shipment, moved = _shipments.change(
+        order_id,
+        lambda found: found.report(report),
+        lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
+    )
     if moved:
         return Taken.FAILURE if report.kind is Report.FAILED else Taken.NEWS
     return Taken.AFTER_RECALL if shipment.state is State.RECALLED else Taken.KNOWN
@@ -126,6 +122,6 @@ def recall(order: OrderCancelled, carrier: Carrier, cause: Cause) -> bool:
             except TooLate as error:
                 too_late = error.reached
         shipment, _ = _shipments.change(
-            order.order_id, lambda found: found.recalled(too_late=too_late), cause
+            order.order_id, lambda found: found.recalled(too_late=too_late), cause, last=shipment
         )
     return shipment.state is State.RECALLED

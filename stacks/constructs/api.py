@@ -194,6 +194,9 @@ class Api(Construct):
         pool = cognito.UserPool(
             self,
             id_,
+            # The shop uses no feature of the dearer plans, and AWS's default is not this one.
+            # https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-sign-in-feature-plans.html
+            feature_plan=cognito.FeaturePlan.LITE,
             sign_in_aliases=cognito.SignInAliases(email=True),
             auto_verify=cognito.AutoVerifiedAttrs(email=True),
             password_policy=cognito.PasswordPolicy(

@@ -30,9 +30,6 @@ Graphs = Mapping[str, Sequence[tuple[str, str, str]]]
 LOGGED = ("time", "type", "id", "source", "subject", "correlationid", "causationid")
 """The attributes of an event's envelope that are logged. Customers' data are not."""
 
-ONCE = {"supersededby": [{"exists": False}]}
-"""Matches each fact once, in the newest version in which it is published."""
-
 
 class Bus(IConstruct, Protocol):
     """An event bus: its identity for publishers, and routes from it to queues, topics and streams.

@@ -23,13 +23,16 @@ RETRY_HOURS = 20
 """How long the relay retries a batch: less than the 24 hours that a stream keeps its records.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 
+GATHERING = Duration.seconds(5)
+"""How long the relay gathers events for which nobody waits: fewer invocations cost less."""
+
 
 class OutboxTable(ContextTable):
     """One table for a context's aggregates, inbox and outbox, and the relay to the bus.
 
-    The relay may publish the events that the handlers of the table's functions declare. With
-    `pending_index`, `lambdas.eventing.pending` can find the items that wait. With `listing`, a
-    store can list its aggregates.
+    The relay may publish the events that the handlers of the table's functions declare, and gathers
+    them for up to `gathering`. With `pending_index`, `lambdas.eventing.pending` can find the items
+    that wait. With `listing`, a store can list its aggregates.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class OutboxTable(ContextTable):
         pending_index: bool = False,
         listing: Listing | None = None,
         append_only: str | None = None,
+        gathering: Duration | None = None,
     ) -> None:
         string = dynamodb.AttributeType.STRING
         indexes = {pending.INDEX: (pending.SHARD, pending.SINCE)} if pending_index else {}
@@ -69,7 +73,7 @@ class OutboxTable(ContextTable):
             conditions={"Null": {"events:source": "false", "events:detail-type": "false"}},
         )
         self._permit_published()
-        self.relay = self._relay(platform)
+        self.relay = self._relay(platform, gathering)
 
     def admit(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
         """Grants `function` the operations, and the relay the events, that the handler declares."""
@@ -90,7 +94,7 @@ class OutboxTable(ContextTable):
             },
         )
 
-    def _relay(self, platform: Platform) -> PythonFunction:
+    def _relay(self, platform: Platform, gathering: Duration | None) -> PythonFunction:
         function = PythonFunction(
             self,
             "Relay",
@@ -114,6 +118,7 @@ class OutboxTable(ContextTable):
                     )
                 ],
                 batch_size=100,
+                max_batching_window=gathering,
                 # Parallel batches keep only the order of single items, and an aggregate's events
                 # have the same partition key, but are different items.
                 parallelization_factor=1,

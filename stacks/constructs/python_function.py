@@ -23,6 +23,13 @@ from stacks.constructs.metric import namespace
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
 
+WAITING_MB = 256
+"""The memory of a function that mostly waits for a workflow or a partner.
+
+It is billed for the time that it waits, and needs little of a processor, which comes with memory.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+"""
+
 
 class PythonFunction(lambda_.Function):
     """The function of one handler module, with its own role, log group and alarms.
@@ -41,6 +48,7 @@ class PythonFunction(lambda_.Function):
         settings: Settings | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
+        memory_mb: int = 512,
     ) -> None:
         module = handler.__module__
         context = module.split(".")[1]
@@ -69,7 +77,7 @@ class PythonFunction(lambda_.Function):
             # Handlers record what they do: docs/decisions/0077-spans-are-lines-of-the-log.md
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
             timeout=timeout or Duration.seconds(10),
-            memory_size=512,
+            memory_size=memory_mb,
             environment={
                 "POWERTOOLS_SERVICE_NAME": Stack.of(scope).node.id.lower(),
                 "POWERTOOLS_METRICS_NAMESPACE": namespace(platform),

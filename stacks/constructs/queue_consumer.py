@@ -15,14 +15,18 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
 
+GATHERING = Duration.seconds(20)
+"""How long messages are gathered for which nobody waits."""
+
 
 class QueueConsumer(Construct):
     """A queue, and the function that handles its messages. Subclasses add what fills the queue.
 
     The function may use `table` as its handler declares. `timeout` applies to one batch of at most
-    `batch_size` messages (default: 30 seconds). `max_concurrency` limits the batches that are
-    handled at the same time (at least 2, default: the stage's). A message is parked after
-    `max_receive_count` deliveries.
+    `batch_size` messages (default: 30 seconds), which are gathered for up to `gathering`, if nobody
+    waits for them: fewer batches cost less. `max_concurrency` limits the batches that are handled
+    at the same time (at least 2, default: the stage's). A message is parked after
+    `max_receive_count` deliveries. `memory_mb` is that of the function.
     """
 
     def __init__(
@@ -36,7 +40,9 @@ class QueueConsumer(Construct):
         settings: Settings | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
+        memory_mb: int = 512,
         batch_size: int = 10,
+        gathering: Duration | None = None,
         max_concurrency: int | None = None,
         max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
@@ -47,7 +53,9 @@ class QueueConsumer(Construct):
             "Queue",
             platform=platform,
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-            visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+            visibility_timeout=Duration.seconds(
+                6 * timeout.to_seconds() + (gathering.to_seconds() if gathering else 0)
+            ),
             max_receive_count=max_receive_count,
         )
         kernel_settings = ConsumerSettings(dead_letter_queue_url=self.queue.parking.queue_url)
@@ -60,12 +68,14 @@ class QueueConsumer(Construct):
             settings=settings,
             environment={**kernel_settings.as_environment(), **(environment or {})},
             timeout=timeout,
+            memory_mb=memory_mb,
         )
         self.queue.parking.grant(self.function, "sqs:SendMessage")
         self.function.add_event_source(
             sources.SqsEventSource(
                 self.queue,
                 batch_size=batch_size,
+                max_batching_window=gathering,
                 report_batch_item_failures=True,
                 max_concurrency=max_concurrency or platform.environment.consumer_concurrency,
             )

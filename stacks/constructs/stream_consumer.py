@@ -18,7 +18,7 @@ from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 WINDOW = Duration.seconds(60)
-GATHERING = Duration.seconds(10)
+GATHERING = Duration.seconds(30)
 """How long records are collected for a batch, so that one transaction writes fewer rows."""
 
 PAGE = "a-record-of-the-stream-was-parked"

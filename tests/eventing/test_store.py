@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pytest
 
+from lambdas.eventing import aws
 from lambdas.eventing.aggregate import Aggregate, Change
 from lambdas.eventing.event import Moment
 from lambdas.eventing.store import TRIES, NotStored, Store
@@ -156,6 +157,24 @@ class TestChange:
         assert changed
         assert len(loads) == 1
 
+    def test_the_last_that_was_stored_spares_a_read(
+        self, purses: Store[Purse], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = purses.commit(None, Purse.begin(), CAUSE)
+        monkeypatch.setattr(aws.dynamodb(), "get_item", None)
+        purse, changed = purses.change("p", Purse.shut, CAUSE, last=last)
+        assert changed
+        assert (purse.state, purse.revision) == (State.SHUT, 2)
+
+    def test_the_last_that_is_outdated_is_read_again(
+        self, ledger: Table, purses: Store[Purse]
+    ) -> None:
+        last = purses.commit(None, Purse.begin(), CAUSE)
+        purses.change("p", lambda found: found.add(2, "a"), CAUSE)
+        purse, _ = purses.change("p", lambda found: found.add(1, "b"), CAUSE, last=last)
+        assert (purse.cents, purse.revision) == (3, 3)
+        assert notes(ledger) == ["2", "3", "begun"]
+
     def test_the_cause_may_follow_from_the_aggregate(
         self, ledger: Table, purses: Store[Purse]
     ) -> None:
@@ -184,6 +203,32 @@ class TestChange:
         purses.commit(None, Change(Purse(purse_id="p"), (new,), (old,)), CAUSE)
         assert len({envelope.id for envelope in ledger.envelopes()}) == 1
         assert ledger.published() == ["CoinCounted.v1", "CoinCountedLater.v2"]
+
+
+class TestLostAnswers:
+    """A change without events is a plain write, and so has no idempotency token.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+    """
+
+    @pytest.mark.parametrize("operation", ["PutItem", "UpdateItem"])
+    def test_a_change_whose_answer_is_lost_happens_once(
+        self, ledger: Table, purses: Store[Purse], cloud: Cloud, operation: str
+    ) -> None:
+        purses.commit(None, Purse.begin(), CAUSE)
+        with cloud.losing_answers(operation):
+            purse, _ = purses.change("p", Purse.shut, CAUSE)
+        assert (purse.state, purse.revision) == (State.SHUT, 2)
+        assert ledger.one("purse")["revision"] == 2
+
+    def test_an_aggregate_that_begins_while_the_answer_is_lost_begins_once(
+        self, ledger: Table, purses: Store[Purse], cloud: Cloud
+    ) -> None:
+        with cloud.losing_answers("PutItem"):
+            purse, _ = purses.change(
+                "p", lambda _: None, CAUSE, begin=lambda: Change(Purse(purse_id="p"))
+            )
+        assert purse.revision == ledger.one("purse")["revision"] == 1
 
 
 class TestConflicts:

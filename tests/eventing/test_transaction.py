@@ -314,6 +314,115 @@ class TestConditions:
         assert read(SETTINGS, PURSE) == {"pk": "PURSE#p", "sk": "PURSE", "status": "closed"}
 
 
+class TestOneOperation:
+    """A single operation is a plain write, which costs half.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+    """
+
+    @staticmethod
+    def attempt(kind: str) -> Transaction:
+        attempt = Transaction(SETTINGS, CAUSE)
+        match kind:
+            case "put":
+                attempt.put(PURSE, {"kind": "purse", "cents": 7})
+            case "update":
+                attempt.update(PURSE, "SET cents = :cents", values={":cents": 7})
+            case "delete":
+                attempt.delete(PURSE)
+        return attempt
+
+    @pytest.fixture
+    def calls(self, cloud: Cloud) -> list[str]:
+        """The operations of all calls from now on."""
+        made: list[str] = []
+        call: Any = type(aws.dynamodb())._make_api_call  # type: ignore[attr-defined]
+
+        def make_api_call(client: Any, operation: str, given: Any) -> Any:
+            made.append(operation)
+            return call(client, operation, given)
+
+        cloud.monkeypatch.setattr(type(aws.dynamodb()), "_make_api_call", make_api_call)
+        return made
+
+    @pytest.mark.parametrize(
+        ("kind", "operation", "cents"),
+        [("put", "PutItem", [7]), ("update", "UpdateItem", [7]), ("delete", "DeleteItem", [])],
+    )
+    def test_it_is_written_without_a_transaction(
+        self, ledger: Table, calls: list[str], kind: str, operation: str, cents: list[int]
+    ) -> None:
+        ledger.put({"pk": PURSE[0], "sk": PURSE[1], "cents": 1})
+        calls.clear()
+        self.attempt(kind).commit()
+        assert calls == [operation]
+        assert [item["cents"] for item in ledger.items()] == cents
+
+    def test_two_are_a_transaction(self, ledger: Table, calls: list[str]) -> None:
+        attempt = self.attempt("put")
+        attempt.delete(("PURSE#q", "PURSE"))
+        attempt.commit()
+        assert calls == ["TransactWriteItems"]
+
+    def test_a_failed_condition_comes_with_its_label_and_the_item_that_was_found(
+        self, ledger: Table
+    ) -> None:
+        stored = {"pk": PURSE[0], "sk": PURSE[1], "cents": 1}
+        ledger.put(stored)
+        attempt = Transaction(SETTINGS, CAUSE)
+        attempt.create(PURSE, {"cents": 7}, label="purse")
+        with pytest.raises(ConditionFailed, match="conditions failed: purse") as raised:
+            attempt.commit()
+        assert raised.value.found == stored
+        assert ledger.items() == [stored]
+
+    def test_nothing_is_found_where_no_item_is(self, ledger: Table) -> None:
+        attempt = Transaction(SETTINGS, CAUSE)
+        attempt.put(PURSE, {"cents": 7}, condition="attribute_exists(pk)", label="purse")
+        with pytest.raises(ConditionFailed) as raised:
+            attempt.commit()
+        assert raised.value.found is None
+
+    def test_an_inbox_key_alone_shows_a_duplicate(self, ledger: Table) -> None:
+        delivered = delivery()
+        Transaction.reacting_to(delivered, SETTINGS).commit()
+        with pytest.raises(AlreadyProcessed):
+            Transaction.reacting_to(delivered, SETTINGS).commit()
+        assert len(ledger.items("inbox")) == 1
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "TransactionConflictException",
+            "ThrottlingException",
+            "ProvisionedThroughputExceededException",
+        ],
+    )
+    def test_a_transient_error_is_retried(self, ledger: Table, cloud: Cloud, code: str) -> None:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html."""
+        put = aws.dynamodb().put_item
+        refusals = [refusal(code)] * 3
+
+        def put_item(**request: Any) -> Any:
+            if refusals:
+                raise refusals.pop()
+            return put(**request)
+
+        cloud.monkeypatch.setattr(aws.dynamodb(), "put_item", put_item)
+        self.attempt("put").commit()
+        assert ledger.one("purse")["cents"] == 7
+        assert len(cloud.pauses) == 3
+
+    def test_another_error_is_raised_at_once(self, ledger: Table, cloud: Cloud) -> None:
+        def put_item(**_: Any) -> Any:
+            raise refusal("ValidationException")
+
+        cloud.monkeypatch.setattr(aws.dynamodb(), "put_item", put_item)
+        with pytest.raises(ClientError, match="ValidationException"):
+            self.attempt("put").commit()
+        assert cloud.pauses == []
+
+
 def test_an_event_that_is_too_large_is_rejected_before_anything_is_written(ledger: Table) -> None:
     attempt = counting(delivery())
     with pytest.raises(ValueError, match="store the bulk in S3"):

@@ -194,7 +194,6 @@ def picked_up_without_an_answer_to_its_capture(shop: Shop, order_id: str) -> Non
         FAULTS["call-fails"],
         source="Payments/CapturePayment/Function",
         operation="TransactWriteItems",
-        passes=1,
     )
     shop.report(order_id, "picked_up")
     shop.settle()

@@ -1,7 +1,7 @@
 """The units of each item add up under any interleaving of steps and crashes."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from lambdas.eventing import aws
+from lambdas.eventing import transaction
 from lambdas.inventory.domain import StockRefused
 from lambdas.inventory.events import StockDepleted, StockIssued, StockReleased, StockReserved
 from tests.inventory.context import Inventory
@@ -35,8 +35,8 @@ class Interleavings(RuleBasedStateMachine):
         account = self.stack.enter_context(cloud())
         account.monkeypatch.setattr("lambdas.inventory.domain.CHUNK", 2)
         self.inventory = Inventory.in_cloud(account)
-        self.commit = aws.dynamodb().transact_write_items
-        account.monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._audited)
+        self.commit = transaction._write
+        account.monkeypatch.setattr(transaction, "_write", self._audited)
         self.commits = Commits(account.monkeypatch)
         self.released: set[str] = set()
         self.shipped: set[str] = set()
@@ -174,14 +174,13 @@ class Interleavings(RuleBasedStateMachine):
         reserved = self.inventory.table.envelopes(StockReserved)
         return order_id in {envelope.subject for envelope in reserved}
 
-    def _audited(self, **request: Any) -> Any:
+    def _audited(self, operations: Sequence[Any]) -> None:
         """Commits, and checks that StockDepleted is published exactly when an item runs out."""
         before, published = self.inventory.available(), self._depleted()
-        answer = self.commit(**request)
+        self.commit(operations)
         after = self.inventory.available()
         ran_out = {sku for sku in before if before[sku] > 0 and after[sku] == 0}
         assert self._depleted() - published == Counter(ran_out)
-        return answer
 
     def _depleted(self) -> Counter[str]:
         envelopes = self.inventory.table.envelopes(StockDepleted)

@@ -1,9 +1,12 @@
 """Addressing: each event becomes one request for the channels that its customer chose."""
 
+import json
+
 import pytest
 
 from lambdas.notifications.domain import OCCASIONS, TOLD, Told, money
 from lambdas.notifications.events import Channel, NotificationRequested
+from lambdas.orders.events import OrderPlaced
 from lambdas.shipping.events import OrderShipped
 from tests.notifications.context import ALL_ON, ORDER, Notifications, samples
 from tests.support.cloud import Commits, Crash, crash
@@ -31,7 +34,8 @@ def test_an_order_is_notified_on_every_enabled_channel(notifications: Notificati
 
 @pytest.mark.parametrize("event", samples(), ids=lambda event: type(event).__name__)
 def test_each_event_becomes_one_request(notifications: Notifications, event: Told) -> None:
-    notifications.deliver(placed(order_id=ORDER))
+    if not isinstance(event, OrderPlaced):
+        notifications.deliver(placed(order_id=ORDER))
     notifications.prefer(**ALL_ON)
     assert notifications.deliver(event) == []
     (request,) = decoded(notifications)
@@ -88,6 +92,43 @@ def test_an_event_delivered_twice_is_requested_once(notifications: Notifications
     event = enveloped(placed(order_id=ORDER))
     assert notifications.deliver(event, event) == []
     assert notifications.deliver(event) == []
+    assert len(notifications.requests()) == 1
+
+
+@pytest.mark.parametrize("event", samples(), ids=lambda event: type(event).__name__)
+def test_an_event_that_an_earlier_release_processed_is_not_requested_again(
+    notifications: Notifications, event: Told
+) -> None:
+    """It stored the customer of each order, and an inbox key for each event."""
+    notifications.prefer(**ALL_ON)
+    envelope = enveloped(event)
+    inbox = f"INBOX#notifications.address_customer#{envelope.id}"
+    for key, kind in (((f"ORDER#{ORDER}", "ORDER"), "order"), ((inbox, inbox), "inbox")):
+        item = {"pk": key[0], "sk": key[1], "kind": kind, "customer_id": "customer-1"}
+        notifications.table.put(item)
+    assert notifications.deliver(envelope) == []
+    assert notifications.requests() == []
+
+
+def test_a_duplicate_without_a_message_is_counted_as_one(
+    notifications: Notifications, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody who wants messages later does not get one about an event of the past."""
+    events = [enveloped(event) for event in samples()]
+    notifications.deliver(*events)
+    notifications.prefer(**ALL_ON)
+    capsys.readouterr()
+    assert notifications.deliver(*events) == []
+    assert notifications.requests() == []
+    counted = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert sum(counted["DuplicateEvents"]) == len(events)
+
+
+def test_an_order_that_is_placed_again_under_another_id_is_requested_once(
+    notifications: Notifications,
+) -> None:
+    notifications.prefer(**ALL_ON)
+    assert notifications.deliver(placed(order_id=ORDER), placed(order_id=ORDER)) == []
     assert len(notifications.requests()) == 1
 
 

@@ -189,9 +189,45 @@ class TestEachChannel:
         assert notifications.send(channel, request) == []
         assert notifications.sent(channel) == 2
         assert len(notifications.records()) == 1
-        name = SENDERS[channel].name
-        inbox = [item["pk"] for item in notifications.table.items("inbox")]
-        assert inbox.count(f"INBOX#{name}#{request.id}") == 1
+
+    def test_a_reservation_whose_answer_is_lost_delays_no_message(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        """The client repeats the reservation, and finds that it has made it."""
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        with notifications.cloud.losing_answers("PutItem"):
+            assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
+        assert len(notifications.records()) == 1
+
+    def test_a_message_that_an_earlier_release_sent_is_not_sent_again(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        expires_at = int(datetime.now(UTC).timestamp()) + 60
+        inbox = f"INBOX#{SENDERS[channel].name}#{request.id}"
+        key = {"pk": f"ORDER#{ORDER}", "sk": f"SENT#{request.id}#{channel.value}"}
+        notifications.table.put({**key, "kind": "sent", "expires_at": expires_at})
+        notifications.table.put(
+            {"pk": inbox, "sk": inbox, "kind": "inbox", "expires_at": expires_at}
+        )
+        assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 0
+
+    def test_a_message_that_an_earlier_release_is_sending_waits_for_its_lease(
+        self, notifications: Notifications, channel: Channel
+    ) -> None:
+        notifications.prefer(**ALL_ON)
+        request = notifications.request()
+        now = int(datetime.now(UTC).timestamp())
+        key = {"pk": f"ORDER#{ORDER}", "sk": f"SENT#{request.id}#{channel.value}"}
+        notifications.table.put({**key, "kind": "sending", "held_until": now + LEASE_S})
+        assert notifications.send(channel, request) == ["m1"]
+        with when_it_is_visible_again():
+            assert notifications.send(channel, request) == []
+        assert notifications.sent(channel) == 1
 
     def test_its_failure_does_not_affect_the_other_channels(
         self, notifications: Notifications, channel: Channel

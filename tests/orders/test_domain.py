@@ -150,7 +150,9 @@ def test_every_status_takes_every_event_of_another_context(
     status: Status, event_type: type[Event]
 ) -> None:
     before, step = an_order(status), STEPS[event_type]
-    after = before.follow(FACTS[event_type], LATER).after
+    change = before.follow(FACTS[event_type], LATER)
+    assert bool(change) is (step.what not in before.history)
+    after = change.after if change else before
     assert after.status is AFTER.get(status, {}).get(event_type, status)
     assert after.history.keys() == {*before.history, step.what}
     known = before.history.get(step.what)
@@ -214,9 +216,10 @@ def test_an_order_that_was_cancelled_before_it_was_confirmed_needs_no_rejection(
 def test_a_cancelled_order_that_came_back_is_cancelled_already() -> None:
     cancelled = an_order(Status.CONFIRMED).cancel(LATER)
     assert cancelled
-    returned = cancelled.after.follow(FACTS[OrderReturned], LATER).after
-    assert returned.status is Status.RETURNED
-    assert returned.cancel(LATER) is None
+    returned = cancelled.after.follow(FACTS[OrderReturned], LATER)
+    assert returned
+    assert returned.after.status is Status.RETURNED
+    assert returned.after.cancel(LATER) is None
 
 
 @pytest.mark.parametrize("status", Status)
@@ -235,7 +238,8 @@ def test_in_whatever_order_all_of_it_comes_an_order_is_settled_once(
     for each in steps:
         before = order
         if not isinstance(each, str):
-            order = order.follow(FACTS[each], LATER).after
+            followed = order.follow(FACTS[each], LATER)
+            order = followed.after if followed else order
             assert order.history.keys() >= before.history.keys()
             continue
         try:

@@ -27,7 +27,7 @@ from lambdas.shipping.events import (
     ShipmentRequested,
 )
 from tests.orders.context import Orders
-from tests.support.cloud import Commits, Crash, crash
+from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.messages import CONTEXT, batch, enveloped, failed
 
 START = datetime.now(UTC) + timedelta(hours=1)
@@ -111,7 +111,31 @@ class TestHistory:
         orders.receive(shipped)
         assert progress_of(orders, order_id) == ("shipped", ["placed", "confirmed", "shipped"])
         assert orders.table.items() == known
-        assert any(item["pk"].endswith(shipped.id) for item in orders.table.items("inbox"))
+        assert not [item for item in orders.table.items() if shipped.id in item["pk"]]
+
+    def test_an_event_whose_commit_gets_no_answer_is_in_the_history_once(
+        self, orders: Orders, cloud: Cloud
+    ) -> None:
+        order_id = a_confirmed_order(orders)
+        with cloud.losing_answers("UpdateItem"):
+            orders.receive(*way_of(order_id)[:2])
+        assert progress_of(orders, order_id)[1][2:] == ["shipment_requested", "shipped"]
+        assert orders.table.one("order")["revision"] == 4
+
+    def test_a_redelivered_event_is_counted_as_a_duplicate(
+        self, orders: Orders, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An earlier release remembered it in the inbox, and in the history, too."""
+        order_id = a_confirmed_order(orders)
+        shipped = at(1, OrderShipped(order_id=order_id))
+        orders.receive(shipped)
+        inbox = f"INBOX#{follow_shipment.handler.name}#{shipped.id}"
+        orders.table.put({"pk": inbox, "sk": inbox, "kind": "inbox"})
+        known = orders.table.items()
+        capsys.readouterr()
+        orders.receive(shipped)
+        assert orders.table.items() == known
+        assert '"DuplicateEvents":[1.0]' in capsys.readouterr().out
 
     def test_an_event_published_again_under_a_new_id_keeps_its_first_entry(
         self, orders: Orders

@@ -36,7 +36,11 @@ LATE = DUE + timedelta(hours=1)
 
 def report(kind: Report, *, tracking_id: str = "TRACK-1") -> ParcelReport:
     return ParcelReport(
-        event_id="e-1", parcel_id="shp-1", tracking_id=tracking_id, kind=kind, occurred_at=LATE
+        event_id=f"e-{kind}",
+        parcel_id="shp-1",
+        tracking_id=tracking_id,
+        kind=kind,
+        occurred_at=LATE,
     )
 
 

@@ -180,6 +180,21 @@ class TestReports:
         assert out.count('"CarrierReports":[1.0]') == 1
         assert out.count('"DuplicateCallbacks":[1.0]') == 2
 
+    def test_a_report_that_an_earlier_release_took_changes_nothing(
+        self, shipping: Shipping, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It remembered the report in the inbox, and in the shipment's state, too."""
+        shipping.confirm()
+        shipping.report("picked_up", event_id="e-1")
+        shipping.table.as_stored_earlier("shipment", "reports")
+        inbox = "INBOX#shipping.carrier#order-1#e-1"
+        shipping.table.put({"pk": inbox, "sk": inbox, "kind": "inbox"})
+        known = shipping.table.items()
+        capsys.readouterr()
+        assert shipping.report("picked_up", event_id="e-1").status == 200
+        assert shipping.table.items() == known
+        assert '"DuplicateCallbacks":[1.0]' in capsys.readouterr().out
+
 
 class TestStatuses:
     @pytest.mark.parametrize(

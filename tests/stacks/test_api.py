@@ -119,6 +119,7 @@ def test_each_audience_has_its_own_user_pool_and_client(shop: Assembly) -> None:
 def test_the_user_pools_follow_the_security_best_practices(shop: Assembly) -> None:
     """https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-security-best-practices.html."""
     for pool in shop.of_type("AWS::Cognito::UserPool"):
+        assert pool.properties["UserPoolTier"] == "LITE"
         password = dict(pool.properties["Policies"]["PasswordPolicy"])
         assert password.pop("MinimumLength") >= 12
         assert password == {

@@ -171,6 +171,17 @@ class TestReading:
         bounds = [m.properties["ScalingConfig"]["MaximumConcurrency"] for m in queue_mappings(shop)]
         assert sum(bounds) <= 500
 
+    def test_messages_are_gathered_only_where_nobody_waits_for_them(self, shop: Assembly) -> None:
+        gathered = {
+            function_of(shop, mapping).path.removesuffix("/Function"): seconds
+            for mapping in queue_mappings(shop)
+            if (seconds := mapping.properties.get("MaximumBatchingWindowInSeconds"))
+        }
+        assert gathered == {
+            "Inventory/IssueStock": 20,
+            "Notifications/AddressCustomer": 5,
+        }
+
     def test_queues_use_long_polling(self, shop: Assembly) -> None:
         for mapping in queue_mappings(shop):
             assert source_of(shop, mapping).properties["ReceiveMessageWaitTimeSeconds"] == 20

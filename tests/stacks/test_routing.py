@@ -63,6 +63,7 @@ def test_every_event_reaches_its_consumers_and_no_pattern_or_grant_is_wrong(shop
 
     assert said(examination.findings()) == ""
     assert examination.consumers("OrderConfirmed.v2") == [
+        "Analytics/AggregateSales/Function",
         "Notifications/AddressCustomer/Function",
         "Returns/KeepOrder/Function",
         "Shipping/RequestShipment/Function",
@@ -72,6 +73,9 @@ def test_every_event_reaches_its_consumers_and_no_pattern_or_grant_is_wrong(shop
 
 
 def test_a_consumer_of_all_events_is_no_consumer_by_name(scratch: Assembly) -> None:
+    pattern = pattern_of(scratch, "Analytics/Activity/Rule")
+    pattern.clear()
+    pattern["source"] = [{"prefix": "orderflow."}]
     examination = proof(scratch)
     counted = examination.consumers("StockDepleted.v1", by_name=False)
 

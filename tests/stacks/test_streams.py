@@ -40,6 +40,14 @@ class TestMappings:
             table = mapping in relay_mappings(shop)
             assert mapping.properties["BatchSize"] <= (100 if table else 500), mapping
 
+    def test_a_relay_gathers_events_only_where_nobody_waits_for_them(self, shop: Assembly) -> None:
+        gathered = {
+            function_of(shop, mapping).path.partition("/")[0]: seconds
+            for mapping in relay_mappings(shop)
+            if (seconds := mapping.properties.get("MaximumBatchingWindowInSeconds"))
+        }
+        assert gathered == {"Inventory": 5, "Notifications": 5, "Payments": 5}
+
     def test_a_relay_that_hangs_blocks_its_shard_for_a_minute_at_most(self, shop: Assembly) -> None:
         for mapping in relay_mappings(shop):
             assert function_of(shop, mapping).properties["Timeout"] <= 60, mapping

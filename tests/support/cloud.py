@@ -1,7 +1,7 @@
 """AWS for tests of handlers: moto in this process, tables and queues as the stacks define them."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.client import BaseClient
 from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core.models import botocore_stubber
@@ -18,7 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 import lambdas
 from cdk_rehearsal import aws_variables, corrected_moto
-from lambdas.eventing import aws, pending, vault
+from lambdas.eventing import aws, pending, transaction, vault
 from lambdas.eventing.attributes import Item, from_attributes, to_attributes
 from lambdas.eventing.event import CloudEvent, E, Event
 from lambdas.eventing.listing import Listing
@@ -48,6 +49,23 @@ class Cloud:
         for name, value in environment.items():
             self.monkeypatch.setenv(name, value)
         forget()
+
+    @contextmanager
+    def losing_answers(self, operation: str) -> Iterator[None]:
+        """Loses the first answer to each call: the client repeats what has happened already.
+
+        https://docs.aws.amazon.com/boto3/latest/guide/retries.html
+        """
+        call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def make_api_call(client: Any, called: str, given: Any) -> Any:
+            if called == operation:
+                call(client, called, given)
+            return call(client, called, given)
+
+        with self.monkeypatch.context() as patch:
+            patch.setattr(BaseClient, "_make_api_call", make_api_call)
+            yield
 
     def table(
         self,
@@ -191,8 +209,8 @@ class Commits:
         self._left = 0
         self._before: dict[int, Callable[[], object]] = {}
         self._after: dict[int, Callable[[], object]] = {}
-        self._commit = aws.dynamodb().transact_write_items
-        monkeypatch.setattr(aws.dynamodb(), "transact_write_items", self._observed)
+        self._commit = transaction._write
+        monkeypatch.setattr(transaction, "_write", self._observed)
 
     @property
     def count(self) -> int:
@@ -226,18 +244,17 @@ class Commits:
         self._before.clear()
         self._after.clear()
 
-    def _observed(self, **request: Any) -> Any:
+    def _observed(self, operations: Sequence[Any]) -> None:
         if self._busy:
-            answer = self._commit(**request)
+            self._commit(operations)
             self._left -= 1
             if self._left == 0:
                 raise Crash
-            return answer
-        self.sizes.append(len(request["TransactItems"]))
+            return
+        self.sizes.append(len(operations))
         self._run(self._before.pop(self.count, None))
-        answer = self._commit(**request)
+        self._commit(operations)
         self._run(self._after.pop(self.count, None))
-        return answer
 
     def _run(self, action: Callable[[], object] | None) -> None:
         """Runs an action outside the running handler; its own commits are not counted."""

@@ -105,13 +105,13 @@ def form(filter_: Filter) -> Form:
 
 
 class _Table:
-    """Accepts transactions, and keeps the items that they put."""
+    """Accepts single writes, and keeps the items."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
 
-    def transact_write_items(self, *, TransactItems: list[Any]) -> None:  # noqa: N803
-        self.items += [each["Put"]["Item"] for each in TransactItems]
+    def put_item(self, *, Item: Any, **_: Any) -> None:  # noqa: N803
+        self.items.append(Item)
 
 
 def _in_outbox(message: Message) -> Any:

@@ -134,7 +134,9 @@ def _hang(call: Call) -> Any:
 
 
 def _conflict(call: Call) -> Any:
-    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+    if "TransactItems" not in call.parameters:
+        raise call.refuse("TransactionConflictException")
     others = [{"Code": "None"}] * (len(call.parameters["TransactItems"]) - 1)
     reasons = [{"Code": "TransactionConflict"}, *others]
     raise call.refuse("TransactionCanceledException", CancellationReasons=reasons)
@@ -259,7 +261,7 @@ _ALL = (
         _refusing("AccessDeniedException"),
         None,
     ),
-    Fault("conflict", "the transaction meets others", "call", _conflict, 3),
+    Fault("conflict", "the write meets a transaction of others", "call", _conflict, 3),
     Fault("host-silent", "a host outside AWS gets the request and does nothing", "web", _silence),
     Fault("host-lost", "a host outside AWS acts, its answer is lost", "web", _lose_answer),
     Fault("host-limits", "a host outside AWS answers 429", "web", _limit, 3),

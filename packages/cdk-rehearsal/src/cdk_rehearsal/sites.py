@@ -10,7 +10,10 @@ from cdk_rehearsal.topology import edges
 
 _POLLED = ("queue", "stream")
 _SYNCHRONOUS = ("route", "task", "call", "web")
-_OPERATIONS = {"partial": PARTIAL, "conflict": frozenset({"TransactWriteItems"})}
+_OPERATIONS = {
+    "partial": PARTIAL,
+    "conflict": frozenset({"DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem"}),
+}
 """The operations that can fail in the way of a fault, for faults that not all operations know."""
 
 

@@ -30,7 +30,7 @@ SITES = (RULE, QUEUE, STREAM, ROUTE, TASK, PUT_ITEM, PUT_EVENTS)
         ("fast", {QUEUE, STREAM, ROUTE, TASK}),
         ("call-lost", {PUT_ITEM, PUT_EVENTS}),
         ("partial", {PUT_EVENTS}),
-        ("conflict", set()),
+        ("conflict", {PUT_ITEM}),
     ],
 )
 def test_a_fault_fits_the_sites_where_it_can_act(name: str, sites: set[FaultSite]) -> None:
