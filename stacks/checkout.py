@@ -75,6 +75,7 @@ class Checkout(ContextStack):
             run_checkout.handler,
             settings=Settings(state_machine_arn=workflow.state_machine_arn),
             timeout=_CONSUMER_TIMEOUT,
+            seconds_per_order=1.21,  # it waits for the workflow
             batch_size=1,  # an order that waits for its payment must not delay others
         )
 

@@ -88,11 +88,12 @@ class Environment:
     carrier: Carrier
     """Who delivers the parcels. A stage that keeps data has a real one."""
     dispatch: Dispatch
-    consumer_concurrency: int
-    """How many batches of one queue are handled at the same time (at least 2).
+    orders_per_second: int
+    """The highest rate of orders for which the stage is sized.
 
-    All queues together use at most this number times the number of queues. By default, an account
-    has 1,000 concurrent executions for all functions:
+    The concurrency of consumers follows from it, with a fifth to spare. With 210, all functions
+    together use the 1,000 concurrent executions that an account has by default, about 250 of them
+    only to wait for the workflow of checkout: docs/how-to/find-the-bottleneck.md.
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     requests_per_second: int
@@ -200,7 +201,7 @@ DEV = Environment(
     payment_provider="sandbox",
     carrier="sandbox",
     dispatch=_WAREHOUSE,
-    consumer_concurrency=5,
+    orders_per_second=20,
     requests_per_second=50,
     callbacks_per_second=10,
     email_sender="orders@dev.orderflow.example",
@@ -214,7 +215,7 @@ PROD = Environment(
     payment_provider="stripe",
     carrier="easypost",
     dispatch=_WAREHOUSE,
-    consumer_concurrency=20,
+    orders_per_second=210,
     requests_per_second=500,
     callbacks_per_second=50,
     email_sender="orders@orderflow.example",

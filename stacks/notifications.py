@@ -64,7 +64,9 @@ class Notifications(ContextStack):
         get = self.function("GetPreferences", get_preferences.handler)
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
-        self.consumer(EventConsumer, "AddressCustomer", address_customer.handler)
+        self.consumer(
+            EventConsumer, "AddressCustomer", address_customer.handler, seconds_per_order=0.17
+        )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(
             "SendEmail", send_email.handler, topic, Channel.EMAIL, max_concurrency=_SENDERS
@@ -77,6 +79,7 @@ class Notifications(ContextStack):
             call_webhook.handler,
             topic,
             Channel.WEBHOOK,
+            seconds_per_order=0.135,
             max_receive_count=_WEBHOOK_DELIVERIES,
         )
         self._sender_identity()

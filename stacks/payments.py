@@ -58,7 +58,11 @@ class Payments(ContextStack):
             EventConsumer, "RefundClosedOrder", refund_closed_order.handler, batch_size=1
         )
         capture = self.consumer(
-            EventConsumer, "CapturePayment", capture_payment.handler, batch_size=1
+            EventConsumer,
+            "CapturePayment",
+            capture_payment.handler,
+            seconds_per_order=0.25,
+            batch_size=1,
         )
         self.consumer(
             ScheduledConsumer,

@@ -48,7 +48,9 @@ class Shipping(ContextStack):
             carrier=platform.environment.carrier,
             carrier_resource=carrier.setting,
         )
-        watch = self.consumer(QueueConsumer, "WatchDeadline", watch_deadline.handler)
+        watch = self.consumer(
+            QueueConsumer, "WatchDeadline", watch_deadline.handler, seconds_per_order=0.015
+        )
         reminders = Reminders(self, "Reminders", platform=platform, consumer=watch)
         request = self.consumer(
             EventConsumer,
@@ -59,6 +61,7 @@ class Shipping(ContextStack):
                 **_request_settings(reminders, watch).as_environment(),
             },
             timeout=_TIMEOUT,
+            seconds_per_order=0.41,
             batch_size=1,  # a call that waits for the carrier must not delay others
         )
         recall = self.consumer(

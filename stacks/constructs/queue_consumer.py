@@ -1,6 +1,7 @@
 """A consumer of a queue: queue, dead-letter queue and function."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from aws_cdk import Duration
@@ -15,14 +16,25 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
 
+SPARE = 1.2
+"""Consumers handle a fifth more than the stage's rate of orders, to catch up after a pause."""
+
+_SELDOM = 0.005
+"""Seconds for an order of consumers that few orders need, and more than any of them takes."""
+
+_LEAST, _MOST = 2, 1_000
+"""https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html"""
+
 
 class QueueConsumer(Construct):
     """A queue, and the function that handles its messages. Subclasses add what fills the queue.
 
     The function may use `table` as its handler declares. `timeout` applies to one batch of at most
-    `batch_size` messages (default: 30 seconds). `max_concurrency` limits the batches that are
-    handled at the same time (at least 2, default: the stage's). A message is parked after
-    `max_receive_count` deliveries.
+    `batch_size` messages (default: 30 seconds). `seconds_per_order` is the time for which the
+    messages of an order occupy it, in full batches: `make capacity` measures it. The batches that
+    are handled at the same time follow from it and from the stage's rate of orders. For work that
+    does not come with orders, `max_concurrency` states them. A message is parked after
+    `max_receive_count` deliveries. Raises ValueError for more than a mapping can have.
     """
 
     def __init__(
@@ -37,6 +49,7 @@ class QueueConsumer(Construct):
         environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
         batch_size: int = 10,
+        seconds_per_order: float = _SELDOM,
         max_concurrency: int | None = None,
         max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
@@ -67,7 +80,7 @@ class QueueConsumer(Construct):
                 self.queue,
                 batch_size=batch_size,
                 report_batch_item_failures=True,
-                max_concurrency=max_concurrency or platform.environment.consumer_concurrency,
+                max_concurrency=max_concurrency or self._concurrency(platform, seconds_per_order),
             )
         )
         acknowledge(
@@ -77,3 +90,14 @@ class QueueConsumer(Construct):
                 "no destination: the queue's own dead-letter queue is where failures go."
             },
         )
+
+    def _concurrency(self, platform: Platform, seconds_per_order: float) -> int:
+        environment = platform.environment
+        needed = ceil(environment.orders_per_second * seconds_per_order * SPARE)
+        if needed > _MOST:
+            raise ValueError(
+                f"{self.node.path} needs {needed:,} batches at once for "
+                f"{environment.orders_per_second} orders per second, but a mapping admits "
+                f"{_MOST:,}: lower orders_per_second of stage {environment.name}, or make it faster"
+            )
+        return max(_LEAST, needed)

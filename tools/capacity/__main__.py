@@ -46,7 +46,7 @@ _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueEr
 _SETTINGS = {
     ("SendEmail", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
     ("SendSms", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
-    ("", "ScalingConfig.MaximumConcurrency"): "consumer_concurrency in stacks/environment.py",
+    ("", "ScalingConfig.MaximumConcurrency"): "orders_per_second in stacks/environment.py",
     ("/events", "ThrottlingRateLimit"): "callbacks_per_second in stacks/environment.py",
     ("", "ThrottlingRateLimit"): "requests_per_second in stacks/environment.py",
     ("", "WarmThroughput"): "WarmThroughput of the table, or wait",

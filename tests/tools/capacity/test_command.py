@@ -13,6 +13,9 @@ import msgspec
 import pytest
 
 from cdk_rehearsal import Assembly, Load, capacity_of, quotas_of
+from stacks.constructs.queue_consumer import SPARE
+from stacks.environment import environment_named
+from tests.conftest import STAGES
 from tools.capacity import __main__ as command
 
 MEASURED = Path(__file__).with_name("measured.json")
@@ -49,16 +52,46 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
     return end.value.code
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_consumers_carry_the_rate_of_their_stage_with_some_to_spare(
+    templates: Mapping[str, Assembly], stage: str
+) -> None:
+    """If this fails, a `seconds_per_order` in stacks/ is less than what was measured."""
+    found = capacity_of(templates[stage], measured(), quotas_of({}))
+    rate = environment_named(stage).orders_per_second * SPARE
+    slow = [
+        hop.name
+        for hop in found.short_of(rate)
+        if hop.limit == "ScalingConfig.MaximumConcurrency" and "/Send" not in hop.name
+    ]
+    assert slow == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_consumers_at_their_maximum_leave_the_rest_of_the_account_to_requests_and_workflows(
+    templates: Mapping[str, Assembly], stage: str
+) -> None:
+    """The default is 1,000: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+    shop, rate = templates[stage], environment_named(stage).orders_per_second
+    consumers, fed = 0, set()
+    for mapping in shop.of_type("AWS::Lambda::EventSourceMapping"):
+        consumers += mapping.properties.get("ScalingConfig", {}).get("MaximumConcurrency", 4)
+        fed.add(shop.referred(mapping.stack, mapping.properties["FunctionName"]).path)
+    others = sum(busy for path, busy in measured().busy_s.items() if path not in fed)
+    assert others > 0
+    assert consumers + rate * others <= 1_000
+
+
 def test_the_first_bottlenecks_of_prod_are_known(templates: Mapping[str, Assembly]) -> None:
     """After a change that lifts one of them, measure again: docs/how-to/find-the-bottleneck.md."""
     found = capacity_of(templates["prod"], measured(), quotas_of({}))
     known = [(hop.name, hop.limit) for hop in found.hops if not hop.grows][:5]
     assert known == [
         ("Notifications/SendEmail/Function", "ScalingConfig.MaximumConcurrency"),
-        ("Checkout/RunCheckout/Function", "ScalingConfig.MaximumConcurrency"),
         ("schedules", "scheduler.schedules"),
         ("POST /carrier/events", "ThrottlingRateLimit"),
         ("Notifications/SendSms/Function", "ScalingConfig.MaximumConcurrency"),
+        ("Analytics/Sales/Table", "dynamodb.partition_write_units"),
     ]
 
 
@@ -84,7 +117,7 @@ def test_the_table_says_what_limits_each_hop_and_what_to_raise(
         r"POST /carrier/events: .* 10 a second are allowed"
         r"; raise callbacks_per_second in stacks/environment.py",
         r"POST /orders: .*; raise requests_per_second in stacks/environment.py",
-        r"Checkout/RunCheckout: 5 at once, .*; raise consumer_concurrency in stacks/environment.py",
+        r"Checkout/RunCheckout: 30 at once, .*; raise orders_per_second in stacks/environment.py",
         r"all functions: .*; raise the quota lambda.concurrent_executions \(L-B99A9384\)",
         r"Analytics/Sales/Table: .* on the key HOUR#\S+ .*"
         r"; a design limit \(dynamodb.partition_write_units\)",
