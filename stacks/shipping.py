@@ -12,7 +12,7 @@ from lambdas.shipping import (
     take_carrier_event,
     watch_deadline,
 )
-from lambdas.shipping.settings import RequestSettings, Settings
+from lambdas.shipping.settings import ReminderSettings, RequestSettings, Settings
 from stacks.constructs.api import Api
 from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS
 from stacks.constructs.context_stack import ContextStack
@@ -70,12 +70,16 @@ class Shipping(ContextStack):
         take = self.function(
             "TakeCarrierEvent",
             take_carrier_event.handler,
-            environment=CallbackSettings(callback_secret_arn=secret.secret_arn).as_environment(),
+            environment={
+                **CallbackSettings(callback_secret_arn=secret.secret_arn).as_environment(),
+                **ReminderSettings(schedule_group_name=reminders.group.name).as_environment(),
+            },
         )
         self._alarms()
 
         api.callback("/carrier/events", take)
-        reminders.allow(request.function)
+        reminders.allow_creating(request.function)
+        reminders.allow_deleting(take)
         secret.allow(take)
         for asks_the_carrier in (request.function, recall.function, take):
             carrier.allow(asks_the_carrier)

@@ -82,7 +82,11 @@ def request(
 
 
 def take(order_id: str, report: ParcelReport) -> Taken:
-    """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided."""
+    """Moves a shipment on by a carrier's report. Raises NotStored, OtherParcel or Undecided.
+
+    Of a parcel that was delivered, the reminder is cancelled. If that fails, the carrier sends the
+    report again; a reminder that remains ends at its time and finds nothing to do.
+    """
     try:
         shipment, moved = _shipments.change(
             order_id,
@@ -91,7 +95,9 @@ def take(order_id: str, report: ParcelReport) -> Taken:
             inbox=(_CARRIER, f"{order_id}#{report.event_id}"),
         )
     except AlreadyProcessed:
-        return Taken.KNOWN
+        shipment, moved = _shipments.require(order_id), False
+    if shipment.state is State.DELIVERED:
+        deadline.cancel(order_id)
     if moved:
         return Taken.FAILURE if report.kind is Report.FAILED else Taken.NEWS
     return Taken.AFTER_RECALL if shipment.state is State.RECALLED else Taken.KNOWN

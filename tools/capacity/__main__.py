@@ -41,6 +41,10 @@ SHORT, UNUSABLE = 1, 2
 RATE = 2.0
 """Orders per second that are rehearsed: fewer than any hop carries, so that none is retried."""
 
+PARCEL_DAYS = 2.0
+"""How long a parcel is on its way, and its reminder exists. The demo's carrier takes minutes."""
+
+_DAY_S = 86_400
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError, OSError)
 
 _SETTINGS = {
@@ -82,7 +86,7 @@ def measure(assembly: Path, *, seed: int) -> Load:
 
     Not counted is what happens before the first customer comes: supplies, prices and preferences.
     """
-    return observed(
+    load = observed(
         assembly,
         sample_setup(seed),
         rate=RATE,
@@ -90,6 +94,8 @@ def measure(assembly: Path, *, seed: int) -> Load:
         begin=Loads,
         end=Loads.load,
     )
+    on_their_way_s = load.schedules * PARCEL_DAYS * _DAY_S
+    return msgspec.structs.replace(load, schedule_s=load.schedule_s + on_their_way_s)
 
 
 def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
