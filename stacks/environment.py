@@ -91,15 +91,12 @@ class Environment:
     orders_per_second: int
     """The highest rate of orders for which the stage is sized.
 
-    The concurrency of consumers follows from it, with a fifth to spare. With 210, all functions
+    The concurrency of consumers follows from it, with a fifth to spare, and so do the limits of
+    routes. With 210, all functions
     together use the 1,000 concurrent executions that an account has by default, about 250 of them
     only to wait for the workflow of checkout: docs/how-to/find-the-bottleneck.md.
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
-    requests_per_second: int
-    """The rate limit of each route for customers and staff; bursts may be twice as large."""
-    callbacks_per_second: int
-    """The rate limit of each route for partners, which anybody can call without a token."""
     email_sender: str
     """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
@@ -202,8 +199,6 @@ DEV = Environment(
     carrier="sandbox",
     dispatch=_WAREHOUSE,
     orders_per_second=20,
-    requests_per_second=50,
-    callbacks_per_second=10,
     email_sender="orders@dev.orderflow.example",
 )
 
@@ -216,8 +211,6 @@ PROD = Environment(
     carrier="easypost",
     dispatch=_WAREHOUSE,
     orders_per_second=210,
-    requests_per_second=500,
-    callbacks_per_second=50,
     email_sender="orders@orderflow.example",
 )
 

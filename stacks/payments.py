@@ -80,7 +80,7 @@ class Payments(ContextStack):
         )
         self._alarms()
 
-        api.callback("/payments/events", take)
+        api.callback("/payments/events", take, per_order=0.5)
         secret.allow(take)
         for asks_the_provider in (
             self.authorize_payment,

@@ -77,7 +77,8 @@ class Shipping(ContextStack):
         )
         self._alarms()
 
-        api.callback("/carrier/events", take)
+        # Each scan of a parcel is a callback, whether or not it is news.
+        api.callback("/carrier/events", take, per_order=6)
         reminders.allow_creating(request.function)
         reminders.allow_deleting(take)
         secret.allow(take)

@@ -51,8 +51,8 @@ _SETTINGS = {
     ("SendEmail", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
     ("SendSms", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
     ("", "ScalingConfig.MaximumConcurrency"): "orders_per_second in stacks/environment.py",
-    ("/events", "ThrottlingRateLimit"): "callbacks_per_second in stacks/environment.py",
-    ("", "ThrottlingRateLimit"): "requests_per_second in stacks/environment.py",
+    ("/events", "ThrottlingRateLimit"): "per_order of the callback in its stack",
+    ("", "ThrottlingRateLimit"): "orders_per_second in stacks/environment.py",
     ("", "WarmThroughput"): "WarmThroughput of the table, or wait",
     ("", "kinesis.new_stream_shards"): "the shards of the stream, or wait",
 }

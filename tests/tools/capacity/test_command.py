@@ -53,16 +53,17 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_consumers_carry_the_rate_of_their_stage_with_some_to_spare(
+def test_consumers_and_routes_carry_the_rate_of_their_stage_with_some_to_spare(
     templates: Mapping[str, Assembly], stage: str
 ) -> None:
-    """If this fails, a `seconds_per_order` in stacks/ is less than what was measured."""
+    """If this fails, a `seconds_per_order` or `per_order` in stacks/ is less than was measured."""
     found = capacity_of(templates[stage], measured(), quotas_of({}))
     rate = environment_named(stage).orders_per_second * SPARE
+    settings = {"ScalingConfig.MaximumConcurrency", "ThrottlingRateLimit"}
     slow = [
         hop.name
         for hop in found.short_of(rate)
-        if hop.limit == "ScalingConfig.MaximumConcurrency" and "/Send" not in hop.name
+        if hop.limit in settings and "/Send" not in hop.name
     ]
     assert slow == []
 
@@ -114,9 +115,9 @@ def test_the_table_says_what_limits_each_hop_and_what_to_raise(
     for line in (
         r"Notifications/SendEmail: 2 at once, \d+ ms for a batch of 1, .*"
         r"; raise _SENDERS in stacks/notifications.py",
-        r"POST /carrier/events: .* 10 a second are allowed"
-        r"; raise callbacks_per_second in stacks/environment.py",
-        r"POST /orders: .*; raise requests_per_second in stacks/environment.py",
+        r"POST /carrier/events: .* 120 a second are allowed"
+        r"; raise per_order of the callback in its stack",
+        r"POST /orders: .*; raise orders_per_second in stacks/environment.py",
         r"Checkout/RunCheckout: 30 at once, .*; raise orders_per_second in stacks/environment.py",
         r"all functions: .*; raise the quota lambda.concurrent_executions \(L-B99A9384\)",
         r"Analytics/Sales/Table: .* on the key HOUR#\S+ .*"
