@@ -29,6 +29,15 @@ SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
 
 
+_RATES = (
+    "orders_per_second",
+    "orders_per_day",
+    "usd_per_month",
+    "emails_per_second",
+    "sms_per_second",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Supplier:
     """A supplier who may upload stock files."""
@@ -97,6 +106,13 @@ class Environment:
     only to wait for the workflow of checkout: docs/how-to/find-the-bottleneck.md.
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
+    orders_per_day: int
+    """The orders that are expected on an average day. Only `usd_per_month` depends on it."""
+    usd_per_month: int
+    """The monthly budget of the account in US dollars; what exceeds it is reported as an alarm.
+
+    `make cost ARGS="--orders-per-day N"` predicts the bill. The price of the bus is not part of it.
+    """
     email_sender: str
     """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
@@ -106,6 +122,17 @@ class Environment:
     there, by hand or by another stage. Otherwise the stage creates an identity for the address and
     deletes it with its stack. SES asks the owner of the address to confirm it once.
     https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
+    """
+    emails_per_second: int = 1
+    """The account's rate for e-mails (1 in SES's sandbox). Faster ones wait in their queue.
+
+    SES states it as its maximum send rate, for each account; set it after SES has raised it.
+    https://docs.aws.amazon.com/ses/latest/dg/quotas.html
+    """
+    sms_per_second: int = 20
+    """The account's rate for SMS (20 in new accounts). Faster ones wait in their queue.
+
+    https://docs.aws.amazon.com/general/latest/gr/sns.html
     """
     sms_usd_per_month: float = 1.0
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
@@ -130,6 +157,12 @@ class Environment:
                 f"suppliers of stage {self.name}: {', '.join(doubled)} is there twice: "
                 "name each supplier once"
             )
+        for setting in _RATES:
+            if getattr(self, setting) < 1:
+                raise ValueError(
+                    f"{setting} of stage {self.name} is {getattr(self, setting)}: "
+                    "give a whole number from 1"
+                )
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -199,6 +232,8 @@ DEV = Environment(
     carrier="sandbox",
     dispatch=_WAREHOUSE,
     orders_per_second=20,
+    orders_per_day=100,
+    usd_per_month=100,
     email_sender="orders@dev.orderflow.example",
 )
 
@@ -211,7 +246,10 @@ PROD = Environment(
     carrier="easypost",
     dispatch=_WAREHOUSE,
     orders_per_second=210,
+    orders_per_day=1_000,
+    usd_per_month=125,
     email_sender="orders@orderflow.example",
+    emails_per_second=14,
 )
 
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

@@ -22,8 +22,9 @@ SPARE = 1.2
 _SELDOM = 0.005
 """Seconds for an order of consumers that few orders need, and more than any of them takes."""
 
-_LEAST, _MOST = 2, 1_000
-"""https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html"""
+LEAST_CONCURRENCY, _MOST = 2, 1_000
+"""The batches of a queue that may be handled at once.
+https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html"""
 
 
 class QueueConsumer(Construct):
@@ -100,4 +101,4 @@ class QueueConsumer(Construct):
                 f"{environment.orders_per_second} orders per second, but a mapping admits "
                 f"{_MOST:,}: lower orders_per_second of stage {environment.name}, or make it faster"
             )
-        return max(_LEAST, needed)
+        return max(LEAST_CONCURRENCY, needed)

@@ -30,6 +30,7 @@ from cdk_rehearsal import (
     quotas_of,
 )
 from stacks.constructs.packaging import PackagingError
+from stacks.environment import environment_named
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report
 from tools.demo.csv_file import UnusableFile
@@ -47,9 +48,13 @@ PARCEL_DAYS = 2.0
 _DAY_S = 86_400
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError, OSError)
 
+_EMAILS = "emails_per_second in stacks/environment.py"
+_SMS = "sms_per_second in stacks/environment.py"
 _SETTINGS = {
-    ("SendEmail", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
-    ("SendSms", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
+    ("SendEmail/", "ScalingConfig.MaximumConcurrency"): _EMAILS,
+    ("SendSms/", "ScalingConfig.MaximumConcurrency"): _SMS,
+    ("", "ses.sends_per_second"): _EMAILS,
+    ("", "sns.sms_per_second"): _SMS,
     ("", "ScalingConfig.MaximumConcurrency"): "orders_per_second in stacks/environment.py",
     ("/events", "ThrottlingRateLimit"): "per_order of the callback in its stack",
     ("", "ThrottlingRateLimit"): "orders_per_second in stacks/environment.py",
@@ -66,7 +71,8 @@ def main() -> None:
         if options.json:
             inputs = [*filter(None, (options.quotas, options.measured))]
             json_report.require_writable(options.json, inputs=inputs)
-        quotas = quotas_of(tomllib.loads(options.quotas.read_text()) if options.quotas else {})
+        given = tomllib.loads(options.quotas.read_text()) if options.quotas else {}
+        quotas = quotas_of({**_stated(options.stage), **given})
         assembly = host_assembly(options.stage, bus=options.bus)
         load = _read(options.measured) or measure(assembly, seed=options.seed)
         found = capacity_of(Assembly(assembly), load, quotas)
@@ -130,15 +136,25 @@ def _name(hop: Hop) -> str:
 def _remedy(hop: Hop) -> str:
     if hop.remedy == "design":
         return f"a design limit ({hop.limit})"
-    if hop.remedy == "quota":
-        code = QUOTAS[hop.limit].code
-        return f"raise the quota {hop.limit}{f' ({code})' if code else ''}"
-    settings = (
+    settings = [
         setting
         for (part, limit), setting in _SETTINGS.items()
         if part in hop.name and limit == hop.limit
-    )
-    return f"raise {next(settings, hop.limit)}"
+    ]
+    if hop.remedy == "quota":
+        code = QUOTAS[hop.limit].code
+        quota = f"the quota {hop.limit}{f' ({code})' if code else ''}"
+        return f"raise {', then '.join([quota, *settings])}"
+    return f"raise {settings[0] if settings else hop.limit}"
+
+
+def _stated(stage: str) -> dict[str, int]:
+    """Returns the quotas of the account that the stage states: its senders keep them."""
+    environment = environment_named(stage)
+    return {
+        "ses.sends_per_second": environment.emails_per_second,
+        "sns.sms_per_second": environment.sms_per_second,
+    }
 
 
 def _read(file: Path | None) -> Load | None:

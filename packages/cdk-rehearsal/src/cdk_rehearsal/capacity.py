@@ -22,6 +22,7 @@ _MAPPING = "AWS::Lambda::EventSourceMapping"
 _PER_CALL = {
     "events.puts_per_second": ("events:PutEvents",),
     "ses.sends_per_second": ("ses:SendEmail", "sesv2:SendEmail"),
+    "sns.sms_per_second": ("sns:SMS",),
 }
 _LARGEST_BATCH = {"AWS::SQS::Queue": 10, "AWS::Kinesis::Stream": 100}
 
@@ -89,8 +90,9 @@ def capacity_of(assembly: Assembly, load: Load, quotas: Mapping[str, float]) -> 
         raise RehearsalError("no limit was found: the rehearsal has used nothing that has one")
     unlimited = {f"requests to {host}": n for host, n in load.outside.items()}
     unlimited |= {name: load.calls[name] for name in _UNSTATED if name in load.calls}
-    if "ses.sends_per_second" in quotas:
-        unlimited.pop("sesv2:SendEmail", None)
+    for quota in quotas:
+        for call in _PER_CALL.get(quota, ()):
+            unlimited.pop(call, None)
     return Capacity(sorted(hops, key=lambda hop: hop.orders_per_second), unlimited)
 
 

@@ -236,11 +236,13 @@ def test_schedules_are_limited_in_how_many_begin_and_how_many_live() -> None:
 
 
 def test_a_quota_that_aws_sets_for_each_account_counts_once_it_is_given() -> None:
-    calls = {"sesv2:SendEmail": 2.0}
+    calls = {"sesv2:SendEmail": 2.0, "sns:SMS": 0.5}
     unknown = carried({}, calls=calls)
     assert unknown.unlimited == calls
     assert rates(unknown) == {ACCOUNT: 2000.0}
-    known = carried({}, {"ses": {"sends_per_second": 14}}, calls=calls)
+    stated = {"ses": {"sends_per_second": 14}, "sns": {"sms_per_second": 20}}
+    known = carried({}, stated, calls=calls)
+    assert rates(known)["sns:SMS", "sns.sms_per_second"] == 40
     assert known.unlimited == {}
     assert rates(known)["sesv2:SendEmail", "ses.sends_per_second"] == 7
 
