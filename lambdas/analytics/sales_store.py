@@ -159,9 +159,12 @@ def _ranges(minutes: list[datetime], after: Row | None) -> Iterator[tuple[str, s
 
     All keys are behind the row `after`.
     """
-    parts = [(minutes, partial(_by_day, number=number)) for number in range(PARTITIONS)]
-    hours = [(list(each), _by_hour) for _, each in groupby(minutes, lambda minute: minute.hour)]
-    for each, place in (*parts, *hours):
+    places: list[tuple[list[datetime], Callable[[datetime], Key]]] = [
+        (minutes, partial(_by_day, number=number)) for number in range(PARTITIONS)
+    ]
+    for _, hour in groupby(minutes, lambda minute: minute.hour):
+        places.append((list(hour), _by_hour))
+    for each, place in places:
         (pk, first), (_, last) = place(each[0]), place(each[-1])
         if after and after.minute > each[-1]:
             continue
