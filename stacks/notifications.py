@@ -62,7 +62,7 @@ class Notifications(ContextStack):
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
         self.consumer(
-            EventConsumer, "AddressCustomer", address_customer.handler, seconds_per_order=0.17
+            EventConsumer, "AddressCustomer", address_customer.handler, seconds_per_order=0.18
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(
@@ -84,7 +84,7 @@ class Notifications(ContextStack):
             call_webhook.handler,
             topic,
             Channel.WEBHOOK,
-            seconds_per_order=0.135,
+            seconds_per_order=0.14,
             max_receive_count=_WEBHOOK_DELIVERIES,
         )
         self._sender_identity()

@@ -61,7 +61,7 @@ class Payments(ContextStack):
             EventConsumer,
             "CapturePayment",
             capture_payment.handler,
-            seconds_per_order=0.25,
+            seconds_per_order=0.26,
             batch_size=1,
         )
         self.consumer(

@@ -48,9 +48,7 @@ class Shipping(ContextStack):
             carrier=platform.environment.carrier,
             carrier_resource=carrier.setting,
         )
-        watch = self.consumer(
-            QueueConsumer, "WatchDeadline", watch_deadline.handler, seconds_per_order=0.015
-        )
+        watch = self.consumer(QueueConsumer, "WatchDeadline", watch_deadline.handler)
         reminders = Reminders(self, "Reminders", platform=platform, consumer=watch)
         request = self.consumer(
             EventConsumer,

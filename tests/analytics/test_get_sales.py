@@ -238,7 +238,7 @@ class TestPages:
 class TestPartitions:
     def test_items_of_a_day_are_spread_by_their_sku_alone(self, analytics: Analytics) -> None:
         """One partition takes 1,000 write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-sharding.html."""
-        skus = [f"ITEM-{number}" for number in range(200)]
+        skus = [f"ITEM-{number}" for number in range(400)]
         for minutes in (0, 59, 60):
             at = NOON + timedelta(minutes=minutes)
             analytics.count(*(happened(viewed(sku), at) for sku in skus))
