@@ -16,8 +16,7 @@ RELAY = "/Relay"
 
 
 def approved(shop: Shop) -> None:
-    shop.deliver(_placed(shop, "tok_approve"))
-    shop.settle()
+    _delivered(shop, _placed(shop, "tok_approve"))
 
 
 def declined(shop: Shop) -> None:
@@ -26,8 +25,7 @@ def declined(shop: Shop) -> None:
 
 def returned(shop: Shop) -> None:
     order_id = _placed(shop, "tok_approve")
-    shop.deliver(order_id)
-    shop.settle()
+    _delivered(shop, order_id)
     shop.give_back(order_id)
     shop.settle()
     assert shop.decide(order_id, approved=True).status == 200
@@ -38,6 +36,13 @@ def _placed(shop: Shop, token: str) -> str:
     order_id = shop.place({SKU: 1}, key=SKU, token=token)
     shop.settle()
     return order_id
+
+
+def _delivered(shop: Shop, order_id: str) -> None:
+    """Reports one step after the other, so that none of their events meet in a batch."""
+    for kind in ("picked_up", "delivered"):
+        assert shop.report(order_id, kind).status == 200
+        shop.settle()
 
 
 KINDS: Mapping[str, Callable[[Shop], None]] = {

@@ -320,8 +320,9 @@ class TestEmail:
         ],
     )
     def test_a_rate_of_nothing_is_an_error(self, setting: str) -> None:
+        nothing: dict[str, Any] = {setting: 0}
         with pytest.raises(ValueError, match=f"{setting} of stage dev is 0: give a whole number"):
-            replace(environment("dev"), **{setting: 0})
+            replace(environment("dev"), **nothing)
 
     @pytest.mark.parametrize(
         "sender", ["", "shop.example", "@shop.example", "Shop <orders@shop.example>", "a b@c.d"]
