@@ -137,6 +137,7 @@ def compare(revision: str, stage: str, *, rehearsed: bool = False) -> tuple[str,
         before, after = (Assembly(out / stage) for out in outs)
         lines = bill.idle(before, after)
         if rehearsed:
+            print("Rehearsing orders on both sides, which takes minutes", file=sys.stderr)
             with ThreadPoolExecutor(2) as pool:
                 lines += bill.used(*pool.map(_bill, (base, PROJECT), outs, (stage, stage)))
         title = f"What changes in {stage} since {commit[:9]}"
@@ -266,8 +267,9 @@ def _bill(tree: Path, out: Path, stage: str) -> dict[str, Any]:
     # It also writes the report if something has no price.
     if not report.is_file():
         whose = "this tree" if tree == PROJECT else "the base"
+        *_, reason = ("no reason is given", *done.stderr.strip().splitlines())
         raise ReviewError(
-            f"the bill of {whose} cannot be metered: {done.stderr.strip()}\n"
+            f"the bill of {whose} cannot be metered: {reason}\n"
             "Leave out --bill, or look at `make cost` there"
         )
     found: dict[str, Any] = json.loads(report.read_bytes())
