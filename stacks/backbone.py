@@ -44,7 +44,18 @@ class Backbone(Stack):
             else None
         )
         alarm_topic = sns.Topic(self, "Alarms", enforce_ssl=True)
-        _admit_cloudwatch(alarm_topic, self)
+        alarms = self.format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        _admit(alarm_topic, "cloudwatch", source=alarms)
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+        budgets = self.format_arn(
+            service="budgets", region="", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME
+        )
+        _admit(alarm_topic, "budgets", source=budgets)
         if environment.alarm_email:
             alarm_topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
 
@@ -62,23 +73,16 @@ class Backbone(Stack):
         self.api = Api(self, "Api", platform=self.platform)
 
 
-def _admit_cloudwatch(topic: sns.Topic, stack: Stack) -> None:
-    """Permits only the alarms of this account to publish to the topic."""
+def _admit(topic: sns.Topic, service: str, *, source: str) -> None:
+    """Permits a service to publish to the topic, on behalf of sources in this account only."""
     topic.add_to_resource_policy(
         iam.PolicyStatement(
-            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
             actions=["sns:Publish"],
             resources=[topic.topic_arn],
             conditions={
-                "ArnLike": {
-                    "aws:SourceArn": stack.format_arn(
-                        service="cloudwatch",
-                        resource="alarm",
-                        resource_name="*",
-                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                    )
-                },
-                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {"aws:SourceArn": source},
+                "StringEquals": {"aws:SourceAccount": Stack.of(topic).account},
             },
         )
     )

@@ -29,6 +29,15 @@ SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
 
 
+_RATES = (
+    "orders_per_second",
+    "orders_per_day",
+    "usd_per_month",
+    "emails_per_second",
+    "sms_per_second",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Supplier:
     """A supplier who may upload stock files."""
@@ -88,17 +97,22 @@ class Environment:
     carrier: Carrier
     """Who delivers the parcels. A stage that keeps data has a real one."""
     dispatch: Dispatch
-    consumer_concurrency: int
-    """How many batches of one queue are handled at the same time (at least 2).
+    orders_per_second: int
+    """The highest rate of orders for which the stage is sized.
 
-    All queues together use at most this number times the number of queues. By default, an account
-    has 1,000 concurrent executions for all functions:
+    The concurrency of consumers follows from it, with a fifth to spare, and so do the limits of
+    routes. With 210, all functions
+    together use the 1,000 concurrent executions that an account has by default, about 250 of them
+    only to wait for the workflow of checkout: docs/how-to/find-the-bottleneck.md.
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
-    requests_per_second: int
-    """The rate limit of each route for customers and staff; bursts may be twice as large."""
-    callbacks_per_second: int
-    """The rate limit of each route for partners, which anybody can call without a token."""
+    orders_per_day: int
+    """The orders that are expected on an average day. Only `usd_per_month` depends on it."""
+    usd_per_month: int
+    """The monthly budget of the account in US dollars; what exceeds it is reported as an alarm.
+
+    `make cost ARGS="--orders-per-day N"` predicts the bill. The price of the bus is not part of it.
+    """
     email_sender: str
     """The sender of e-mail to customers: an address without a display name."""
     email_identity: str | None = None
@@ -108,6 +122,17 @@ class Environment:
     there, by hand or by another stage. Otherwise the stage creates an identity for the address and
     deletes it with its stack. SES asks the owner of the address to confirm it once.
     https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html
+    """
+    emails_per_second: int = 1
+    """The account's rate for e-mails (1 in SES's sandbox). Faster ones wait in their queue.
+
+    SES states it as its maximum send rate, for each account; set it after SES has raised it.
+    https://docs.aws.amazon.com/ses/latest/dg/quotas.html
+    """
+    sms_per_second: int = 20
+    """The account's rate for SMS (20 in new accounts). Faster ones wait in their queue.
+
+    https://docs.aws.amazon.com/general/latest/gr/sns.html
     """
     sms_usd_per_month: float = 1.0
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
@@ -132,6 +157,12 @@ class Environment:
                 f"suppliers of stage {self.name}: {', '.join(doubled)} is there twice: "
                 "name each supplier once"
             )
+        for setting in _RATES:
+            if getattr(self, setting) < 1:
+                raise ValueError(
+                    f"{setting} of stage {self.name} is {getattr(self, setting)}: "
+                    "give a whole number from 1"
+                )
         _, at, domain = self.email_sender.rpartition("@")
         if not at or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", self.email_sender):
             raise ValueError(
@@ -200,9 +231,9 @@ DEV = Environment(
     payment_provider="sandbox",
     carrier="sandbox",
     dispatch=_WAREHOUSE,
-    consumer_concurrency=5,
-    requests_per_second=50,
-    callbacks_per_second=10,
+    orders_per_second=20,
+    orders_per_day=100,
+    usd_per_month=100,
     email_sender="orders@dev.orderflow.example",
 )
 
@@ -214,10 +245,11 @@ PROD = Environment(
     payment_provider="stripe",
     carrier="easypost",
     dispatch=_WAREHOUSE,
-    consumer_concurrency=20,
-    requests_per_second=500,
-    callbacks_per_second=50,
+    orders_per_second=210,
+    orders_per_day=1_000,
+    usd_per_month=125,
     email_sender="orders@orderflow.example",
+    emails_per_second=14,
 )
 
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}

@@ -56,14 +56,21 @@ class Inventory(ContextStack):
         self.restock_returned_order = self.function(
             "RestockReturnedOrder", restock_returned_order.handler
         )
-        self.consumer(EventConsumer, "IssueStock", issue_stock.handler, gathering=GATHERING)
+        self.consumer(
+            EventConsumer,
+            "IssueStock",
+            issue_stock.handler,
+            seconds_per_order=0.03,
+            gathering=GATHERING,
+        )
         self.consumer(EventConsumer, "ReleaseClosedOrder", release_closed_order.handler)
-        self.consumer(EventConsumer, "RepriceItem", reprice_item.handler)
+        self.consumer(EventConsumer, "RepriceItem", reprice_item.handler, max_concurrency=5)
         imports = self.consumer(
             QueueConsumer,
             "ImportStockFile",
             import_stock_file.handler,
             timeout=Duration.minutes(15),
+            max_concurrency=5,
             batch_size=1,
         )
         files = FileDrop(

@@ -1,5 +1,6 @@
 """Notifications: messages to customers about their orders, on the channels they chose."""
 
+from math import ceil
 from typing import Any, cast
 
 from aws_cdk import ArnFormat, Stack
@@ -19,7 +20,7 @@ from lambdas.notifications import (
     set_preferences,
 )
 from lambdas.notifications.events import Channel, NotificationRequested
-from lambdas.notifications.settings import Settings
+from lambdas.notifications.settings import PaceSettings, Settings
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
@@ -29,16 +30,12 @@ from stacks.constructs.metric import sms_spending
 from stacks.constructs.outbox_table import GATHERING, OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
+from stacks.constructs.queue_consumer import LEAST_CONCURRENCY
 from stacks.constructs.signing_secret import SigningSecret
 from stacks.constructs.topic_consumer import EventTopic, TopicConsumer
 
-_SENDERS = 2
-"""How many e-mails, and how many SMS, are sent at the same time: the minimum of a queue's mapping.
-Both services limit messages per second (SES to 1 in its sandbox), and a message that is throttled
-too often is parked. Raise it together with the account's quotas.
-https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
-https://docs.aws.amazon.com/ses/latest/dg/quotas.html
-"""
+_SEND_S = 0.1
+"""Seconds for a message, with some to spare: `make capacity` measures it."""
 _WEBHOOK_DELIVERIES = 20
 """Deliveries before a message to a webhook is parked: for an hour, a host may be down, or so slow
 that most deliveries postpone the message."""
@@ -65,20 +62,33 @@ class Notifications(ContextStack):
         put = self.function("SetPreferences", set_preferences.handler)
         self.erase_preferences = self.function("ErasePreferences", erase_preferences.handler)
         self.consumer(
-            EventConsumer, "AddressCustomer", address_customer.handler, gathering=GATHERING
+            EventConsumer,
+            "AddressCustomer",
+            address_customer.handler,
+            seconds_per_order=0.18,
+            gathering=GATHERING,
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(
-            "SendEmail", send_email.handler, topic, Channel.EMAIL, max_concurrency=_SENDERS
+            "SendEmail",
+            send_email.handler,
+            topic,
+            Channel.EMAIL,
+            **_pace(platform.environment.emails_per_second),
         )
         sms = self._sender(
-            "SendSms", send_sms.handler, topic, Channel.SMS, max_concurrency=_SENDERS
+            "SendSms",
+            send_sms.handler,
+            topic,
+            Channel.SMS,
+            **_pace(platform.environment.sms_per_second),
         )
         webhook = self._sender(
             "CallWebhook",
             call_webhook.handler,
             topic,
             Channel.WEBHOOK,
+            seconds_per_order=0.14,
             max_receive_count=_WEBHOOK_DELIVERIES,
         )
         self._sender_identity()
@@ -138,6 +148,13 @@ class Notifications(ContextStack):
             meaning="Most of what SMS may cost this month is spent; then none is sent any more.",
             page="sms-cost-too-much",
         )
+
+
+def _pace(messages_per_second: int) -> dict[str, Any]:
+    """Returns options of a sender that together send at this rate, and never faster."""
+    senders = max(LEAST_CONCURRENCY, ceil(messages_per_second * _SEND_S))
+    pace = PaceSettings(send_interval_s=senders / messages_per_second)
+    return {"max_concurrency": senders, "environment": pace.as_environment()}
 
 
 def _allow_email(function: PythonFunction, *, sender: str) -> None:

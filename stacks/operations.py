@@ -1,4 +1,4 @@
-"""Operations: a dashboard with all hops of a stage, alarms on business metrics, the API's stage."""
+"""Operations: a dashboard of all hops, alarms on business metrics, the API's stage, the budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +15,7 @@ from constructs import Construct
 
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.api import Api
+from stacks.constructs.budget import Budget
 from stacks.constructs.error_budget import ErrorBudget
 from stacks.constructs.metric import service_metric, share, sms_spending
 from stacks.constructs.platform import Platform
@@ -132,6 +133,7 @@ class Operations(Stack):
         self._show(dashboard, "Business", _business(platform))
         self._show(dashboard, "API", _api(api))
         api.deploy(self)
+        Budget(self, "Budget", platform=platform)
         (queues, *others) = _HOPS.items()
         routes = (platform.bus.headline, platform.bus.graphs)
         for headline, graphs in (queues, routes, *others):

@@ -75,8 +75,10 @@ class Orders(ContextStack):
         self.reject_order = self.function("RejectOrder", reject_order.handler)
         self.check_orders = self.function("CheckOrders", check_orders.handler)
         self.erase_orders = self.function("EraseOrders", erase_orders.handler)
-        self.consumer(EventConsumer, "KeepPriceList", keep_price_list.handler)
-        self.consumer(EventConsumer, "FollowShipment", follow_shipment.handler)
+        self.consumer(EventConsumer, "KeepPriceList", keep_price_list.handler, max_concurrency=5)
+        self.consumer(
+            EventConsumer, "FollowShipment", follow_shipment.handler, seconds_per_order=0.085
+        )
         self.consumer(EventConsumer, "FollowReturn", follow_return.handler)
         self.consumer(EventConsumer, "CancelUnpaidOrder", cancel_unpaid_order.handler)
         self.consumer(

@@ -65,6 +65,7 @@ class Payments(ContextStack):
             "CapturePayment",
             capture_payment.handler,
             memory_mb=WAITING_MB,
+            seconds_per_order=0.26,
             batch_size=1,
         )
         self.consumer(
@@ -83,7 +84,7 @@ class Payments(ContextStack):
         )
         self._alarms()
 
-        api.callback("/payments/events", take)
+        api.callback("/payments/events", take, per_order=0.5)
         secret.allow(take)
         for asks_the_provider in (
             self.authorize_payment,

@@ -93,7 +93,7 @@ class Returns(ContextStack):
             settings=WorkflowSettings(state_machine_arn=workflow.state_machine_arn),
         )
         resume = self.consumer(EventConsumer, "ResumeReturn", resume_return.handler)
-        self.consumer(EventConsumer, "KeepOrder", keep_order.handler)
+        self.consumer(EventConsumer, "KeepOrder", keep_order.handler, seconds_per_order=0.03)
         request = self.function("RequestReturn", request_return.handler)
         list_ = self.function("ListReturns", list_returns.handler)
         review = self.function("ReviewReturn", review_return.handler)

@@ -12,7 +12,7 @@ from lambdas.shipping import (
     take_carrier_event,
     watch_deadline,
 )
-from lambdas.shipping.settings import RequestSettings, Settings
+from lambdas.shipping.settings import ReminderSettings, RequestSettings, Settings
 from stacks.constructs.api import Api
 from stacks.constructs.bus import DELIVERY_AGE, DELIVERY_ATTEMPTS
 from stacks.constructs.context_stack import ContextStack
@@ -61,6 +61,7 @@ class Shipping(ContextStack):
             },
             timeout=_TIMEOUT,
             memory_mb=WAITING_MB,
+            seconds_per_order=0.41,
             batch_size=1,  # a call that waits for the carrier must not delay others
         )
         recall = self.consumer(
@@ -69,12 +70,17 @@ class Shipping(ContextStack):
         take = self.function(
             "TakeCarrierEvent",
             take_carrier_event.handler,
-            environment=CallbackSettings(callback_secret_arn=secret.secret_arn).as_environment(),
+            environment={
+                **CallbackSettings(callback_secret_arn=secret.secret_arn).as_environment(),
+                **ReminderSettings(schedule_group_name=reminders.group.name).as_environment(),
+            },
         )
         self._alarms()
 
-        api.callback("/carrier/events", take)
-        reminders.allow(request.function)
+        # Each scan of a parcel is a callback, whether or not it is news.
+        api.callback("/carrier/events", take, per_order=6)
+        reminders.allow_creating(request.function)
+        reminders.allow_deleting(take)
         secret.allow(take)
         for asks_the_carrier in (request.function, recall.function, take):
             carrier.allow(asks_the_carrier)

@@ -1,15 +1,20 @@
 """Analytics' table: a row per minute and item, one per minute of the whole shop, and the inbox.
 
-Rows of items are together by hour, those of the shop by day. A partition takes 1,000 writes a
-second, of which a transaction needs two per row; rows are written once per transaction, not once
-per event. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+Rows are together by day, those of items in one of several partitions, which the SKU decides. A
+partition takes 1,000 writes a second, of which a transaction needs two per row; rows are written
+once per transaction, not once per event.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-sharding.html
+
+Earlier releases wrote the rows of items by hour. Those are read until they expire.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -23,6 +28,10 @@ from lambdas.eventing.transaction import ConditionFailed, Key, Transaction, read
 
 KEPT_DAYS = 400
 """A year, and some days to compare it with the year before."""
+
+PARTITIONS = 32
+"""The partitions of a day's items: for 1,000 orders per second, which write 13,000 units if no two
+of them are in a batch. Never change it: a row would be written under two keys."""
 
 _DAY_S = 86_400
 _MOST_KEYS = 100
@@ -80,36 +89,40 @@ def _add(transaction: Transaction, row: Row, amounts: Amounts) -> None:
 
 def page(start: datetime, end: datetime, *, after: Row | None, limit: int) -> Page:
     """Returns up to `limit` rows of all items from `start` to before `end`, after a row."""
-    rows: dict[Row, Amounts] = {}
-    # No SKU contains a blank, so this sorts before the next possible row.
-    lowest = (_key(after)[0], f"{_key(after)[1]} ") if after else ("", "")
-    for hour, minutes in _partitions(start, end, _hour):
-        # "$" sorts right after "#", so this range includes the last minute.
-        first, last = max((hour, f"{minutes[0]:%M}"), lowest), (hour, f"{minutes[-1]:%M}$")
-        if first > last:
-            continue
-        found = aws.dynamodb().query(
-            TableName=settings().table_name,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues=to_attributes(
-                {":pk": hour, ":first": first[1], ":last": last[1]}
-            ),
-            Limit=limit - len(rows),
-        )
-        rows |= map(_row, found["Items"])
-        if "LastEvaluatedKey" in found or len(rows) == limit:
-            return Page(rows, more=True)
-    return Page(rows, more=False)
+    rows: defaultdict[Row, Counter[str]] = defaultdict(Counter)
+    for _, minutes in _partitions(start, end, _day):
+        ends: list[Row] = []
+        for pk, first, last in _ranges(minutes, after):
+            found = aws.dynamodb().query(
+                TableName=settings().table_name,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues=to_attributes(
+                    {":pk": pk, ":first": first, ":last": last}
+                ),
+                Limit=limit,
+            )
+            for row, amounts in map(_row, found["Items"]):
+                rows[row].update(amounts)
+            if "LastEvaluatedKey" in found:
+                ends.append(_row(found["LastEvaluatedKey"])[0])
+        if ends or len(rows) >= limit:
+            # Behind the first of these ends, rows may be missing.
+            complete = [row for row in rows if all(_order(row) <= _order(end) for end in ends)]
+            shown = sorted(complete, key=_order)[:limit]
+            return Page({row: rows[row] for row in shown}, more=True)
+    return Page({row: rows[row] for row in sorted(rows, key=_order)}, more=False)
 
 
 def item(sku: str, start: datetime, end: datetime) -> dict[Row, Amounts]:
     """Returns the rows of one item from `start` to before `end`. Raises Contention."""
-    keys = [_key(Row(minute, sku)) for minute in domain.minutes(start, end)]
-    rows: dict[Row, Amounts] = {}
+    of_sku = [Row(minute, sku) for minute in domain.minutes(start, end)]
+    keys = [key for row in of_sku for key in (_key(row), _earlier_key(row))]
+    rows: defaultdict[Row, Counter[str]] = defaultdict(Counter)
     for number in range(0, len(keys), _MOST_KEYS):
         found = read_all(settings(), keys[number : number + _MOST_KEYS])
-        rows |= {_row_under(key): _amounts(found[key]) for key in sorted(found)}
-    return rows
+        for key, attributes in found.items():
+            rows[_row_under(key)].update(_amounts(attributes))
+    return {row: rows[row] for row in sorted(rows, key=_order)}
 
 
 def shop(start: datetime, end: datetime) -> Amounts:
@@ -141,18 +154,49 @@ def _partitions(
         yield key, list(minutes)
 
 
-def _hour(minute: datetime) -> str:
-    return f"HOUR#{minute.isoformat()[:13]}"
+def _ranges(minutes: list[datetime], after: Row | None) -> Iterator[tuple[str, str, str]]:
+    """Yields the partitions of items in minutes of one day, each with its first and last `sk`.
+
+    All keys are behind the row `after`.
+    """
+    places: list[tuple[list[datetime], Callable[[datetime], Key]]] = [
+        (minutes, partial(_by_day, number=number)) for number in range(PARTITIONS)
+    ]
+    for _, hour in groupby(minutes, lambda minute: minute.hour):
+        places.append((list(hour), _by_hour))
+    for each, place in places:
+        (pk, first), (_, last) = place(each[0]), place(each[-1])
+        if after and after.minute > each[-1]:
+            continue
+        if after and after.minute >= each[0]:
+            # No SKU contains a blank, so this sorts before the next possible row.
+            first = f"{place(after.minute)[1]}#{after.sku} "
+        # "$" sorts right after "#", so this range includes the last minute.
+        yield pk, first, f"{last}$"
 
 
 def _day(minute: datetime) -> str:
     return f"DAY#{minute.isoformat()[:10]}"
 
 
+def _by_day(minute: datetime, number: int) -> Key:
+    return (f"ITEMS#{minute.isoformat()[:10]}#{number}", f"{minute:%H:%M}")
+
+
+def _by_hour(minute: datetime) -> Key:
+    return (f"HOUR#{minute.isoformat()[:13]}", f"{minute:%M}")
+
+
 def _key(row: Row) -> Key:
     if row.sku is None:
         return (_day(row.minute), f"{row.minute:%H:%M}")
-    return (_hour(row.minute), f"{row.minute:%M}#{row.sku}")
+    pk, minute = _by_day(row.minute, crc32(row.sku.encode()) % PARTITIONS)
+    return (pk, f"{minute}#{row.sku}")
+
+
+def _earlier_key(row: Row) -> Key:
+    pk, minute = _by_hour(row.minute)
+    return (pk, f"{minute}#{row.sku}")
 
 
 def _row(attributes: dict[str, Any]) -> tuple[Row, Amounts]:
@@ -162,9 +206,14 @@ def _row(attributes: dict[str, Any]) -> tuple[Row, Amounts]:
 
 def _row_under(key: Key) -> Row:
     """Returns the row of an item that is stored under `key`."""
-    hour = key[0].removeprefix("HOUR#")
+    kind, moment, *_ = key[0].split("#")
     minute, _, sku = key[1].partition("#")
-    return Row(datetime.fromisoformat(f"{hour}:{minute}:00+00:00"), sku)
+    at = f"{moment}:{minute}" if kind == "HOUR" else f"{moment}T{minute}"
+    return Row(datetime.fromisoformat(f"{at}:00+00:00"), sku)
+
+
+def _order(row: Row) -> tuple[datetime, str]:
+    return (row.minute, row.sku or "")
 
 
 def _amounts(item: Item) -> Amounts:

@@ -1,5 +1,7 @@
 """Send an e-mail: SES."""
 
+from functools import partial
+
 from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws, vault
@@ -11,12 +13,16 @@ from lambdas.notifications import notification_store
 from lambdas.notifications.domain import Preferences
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import Message, message
-from lambdas.notifications.settings import settings
+from lambdas.notifications.pace import Pace
+from lambdas.notifications.settings import pace_settings, settings
 
 _REJECTED = "MessageRejected"
 _REFUSALS = {_REJECTED, "BadRequestException"}
 """Errors that a retry does not fix.
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html"""
+
+
+_pace = Pace()
 
 
 class EmailUnavailable(Exception):
@@ -38,17 +44,19 @@ def handler(delivery: Delivery[NotificationRequested]) -> None:
 
 
 def _send(address: str, content: Message) -> None:
+    call = partial(
+        aws.ses().send_email,
+        FromEmailAddress=settings().email_sender,
+        Destination={"ToAddresses": [address]},
+        Content={
+            "Simple": {
+                "Subject": {"Data": content.subject, "Charset": "UTF-8"},
+                "Body": {"Text": {"Data": content.email, "Charset": "UTF-8"}},
+            }
+        },
+    )
     try:
-        aws.ses().send_email(
-            FromEmailAddress=settings().email_sender,
-            Destination={"ToAddresses": [address]},
-            Content={
-                "Simple": {
-                    "Subject": {"Data": content.subject, "Charset": "UTF-8"},
-                    "Body": {"Text": {"Data": content.email, "Charset": "UTF-8"}},
-                }
-            },
-        )
+        _pace.send(call, pace_settings().send_interval_s)
     except ClientError as error:
         # Its text may hold the address, which belongs in no log.
         code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]

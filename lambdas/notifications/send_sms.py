@@ -1,5 +1,7 @@
 """Send an SMS: SNS, straight to a phone number."""
 
+from functools import partial
+
 from botocore.exceptions import ClientError
 
 from lambdas.eventing import aws, vault
@@ -11,10 +13,15 @@ from lambdas.notifications import notification_store
 from lambdas.notifications.domain import Preferences
 from lambdas.notifications.events import Channel, NotificationRequested
 from lambdas.notifications.messages import message
+from lambdas.notifications.pace import Pace
+from lambdas.notifications.settings import pace_settings
 
 _REFUSALS = {"InvalidParameter", "InvalidParameterValue"}
 """Errors that a retry does not fix, such as an invalid number.
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"""
+
+
+_pace = Pace()
 
 
 class SmsUnavailable(Exception):
@@ -36,14 +43,16 @@ def handler(delivery: Delivery[NotificationRequested]) -> None:
 
 
 def _send(phone: str, text: str) -> None:
+    call = partial(
+        aws.sns().publish,
+        PhoneNumber=phone,
+        Message=text,
+        MessageAttributes={
+            "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}
+        },
+    )
     try:
-        aws.sns().publish(
-            PhoneNumber=phone,
-            Message=text,
-            MessageAttributes={
-                "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}
-            },
-        )
+        _pace.send(call, pace_settings().send_interval_s)
     except ClientError as error:
         # Its text may hold the number, which belongs in no log.
         code, said = error.response["Error"]["Code"], error.response["Error"]["Message"]

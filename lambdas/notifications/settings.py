@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from lambdas.eventing.settings import Settings as _Settings
 from lambdas.eventing.settings import TableSettings
 
 
@@ -12,6 +13,19 @@ class Settings(TableSettings, frozen=True, kw_only=True):
     """The sender's address of e-mail."""
     webhook_secret_arn: str
     """The secret from which the secret of each customer is derived."""
+
+
+class PaceSettings(_Settings, frozen=True, kw_only=True):
+    """The pace of a sender."""
+
+    send_interval_s: float
+    """Seconds between two messages of one execution environment."""
+
+
+@cache
+def pace_settings() -> PaceSettings:
+    """Returns the pace of this execution environment."""
+    return PaceSettings.from_environ()
 
 
 @cache

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from lambdas.eventing import aws
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.shipping.events import ShipmentDue
-from lambdas.shipping.settings import request_settings
+from lambdas.shipping.settings import reminder_settings, request_settings
 
 _SOONEST = timedelta(minutes=1)
 """The shortest time to a reminder: by the scheduler's clock too, it must be in the future."""
@@ -24,7 +24,7 @@ def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
     reminder = CloudEvent.wrap(ShipmentDue(order_id=order_id, due_at=due_at), cause)
     try:
         aws.scheduler().create_schedule(
-            Name=f"shipment-{order_id}",
+            Name=_name(order_id),
             GroupName=to.schedule_group_name,
             ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
             ScheduleExpressionTimezone="UTC",
@@ -43,3 +43,19 @@ def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
         )
     except aws.scheduler().exceptions.ConflictException:
         return
+
+
+def cancel(order_id: str) -> None:
+    """Deletes the order's schedule, if there is one: each counts towards a quota while it exists.
+
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteSchedule.html
+    """
+    group = reminder_settings().schedule_group_name
+    try:
+        aws.scheduler().delete_schedule(Name=_name(order_id), GroupName=group)
+    except aws.scheduler().exceptions.ResourceNotFoundException:
+        return
+
+
+def _name(order_id: str) -> str:
+    return f"shipment-{order_id}"

@@ -32,12 +32,17 @@ class Dispatch(_Settings, frozen=True, kw_only=True):
     box_height_cm: float
 
 
-class RequestSettings(_Settings, frozen=True, kw_only=True):
+class ReminderSettings(_Settings, frozen=True, kw_only=True):
+    """The group of the schedules that remind of deadlines."""
+
+    schedule_group_name: str
+
+
+class RequestSettings(ReminderSettings, frozen=True, kw_only=True):
     """Settings for requests: the time to deliver, and the reminder."""
 
     delivery_hours: int
     """Hours from the confirmation of an order to its deadline."""
-    schedule_group_name: str
     schedule_role_arn: str
     """The role with which the scheduler sends reminders."""
     reminder_queue_arn: str
@@ -59,6 +64,12 @@ def settings() -> Settings:
 def dispatch() -> Dispatch:
     """Returns the sender and the measures of the stage's parcels."""
     return Dispatch.from_environ()
+
+
+@cache
+def reminder_settings() -> ReminderSettings:
+    """Returns the settings of functions that cancel reminders."""
+    return ReminderSettings.from_environ()
 
 
 @cache

@@ -81,13 +81,17 @@ def request(
 def take(order_id: str, report: ParcelReport) -> Taken:
     """Moves a shipment on by a carrier's report, once: the shipment shows what was reported before.
 
-    Raises NotStored, OtherParcel or Undecided.
+    Of a parcel that was delivered, the reminder is cancelled. If that fails, the carrier sends the
+    report again; a reminder that remains ends at its time and finds nothing to do. Raises
+    NotStored, OtherParcel or Undecided.
     """
     shipment, moved = _shipments.change(
         order_id,
         lambda found: found.report(report),
         lambda found: Cause(correlation_id=found.correlation_id, causation_id=report.event_id),
     )
+    if shipment.state is State.DELIVERED:
+        deadline.cancel(order_id)
     if moved:
         return Taken.FAILURE if report.kind is Report.FAILED else Taken.NEWS
     return Taken.AFTER_RECALL if shipment.state is State.RECALLED else Taken.KNOWN

@@ -1,6 +1,7 @@
 """The HTTP API: each route requires a token or a signature."""
 
 import json
+from math import ceil
 from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration
@@ -38,6 +39,12 @@ _ACCESS_LOG = {
 TOKEN_VALIDITY = Duration.hours(1)
 """How long a token is valid, also after the account is deleted."""
 
+_REQUESTS_PER_ORDER = 2.0
+"""The requests for each order that a route of customers or staff admits: no route gets as many."""
+
+_LEAST_PER_SECOND = 10
+"""The lowest limit of a route, for stages with few orders."""
+
 _CUSTOMER_ATTRIBUTE = CUSTOMER_CLAIM.removeprefix("custom:")
 _STAGE = "$default"
 
@@ -66,8 +73,7 @@ class Api(Construct):
             create_default_stage=False,
             default_authorizer=self._authorizers[Audience.STAFF],
         )
-        self._routes: list[apigateway.HttpRoute] = []
-        self._callbacks: list[apigateway.HttpRoute] = []
+        self._limits: dict[apigateway.HttpRoute, int] = {}
         self._access_log = logs.LogGroup(
             self,
             "AccessLog",
@@ -88,19 +94,20 @@ class Api(Construct):
                 f"route {path}: its handler must be an @endpoint, not {function.entry!r}"
             )
         authorizer = self._authorizers[function.entry.contract.audience]
-        self._routes.append(self._add(method, path, function, authorizer))
+        self._add(method, path, function, authorizer, per_order=_REQUESTS_PER_ORDER)
 
-    def callback(self, path: str, function: PythonFunction) -> None:
+    def callback(self, path: str, function: PythonFunction, *, per_order: float) -> None:
         """Routes a partner's signed POST requests on `path` to `function`.
 
-        The gateway cannot check a signature of the body, so a `Callback` does it first.
+        The gateway cannot check a signature of the body, so a `Callback` does it first. Anybody can
+        call the route: it admits `per_order` requests for each order of the stage's rate.
         """
         if not isinstance(function.entry, Callback):
             raise TypeError(
                 f"route {path}: its handler must be a @callback, not {function.entry!r}"
             )
         anybody = apigateway.HttpNoneAuthorizer()
-        self._callbacks.append(self._add(HttpMethod.POST, path, function, anybody))
+        self._add(HttpMethod.POST, path, function, anybody, per_order=per_order)
         acknowledge(
             function,
             {f"{SOLUTIONS}APIG4": "The handler checks the partner's signature before all else."},
@@ -127,9 +134,7 @@ class Api(Construct):
         on the routes of all contexts.
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
         """
-        environment = self._platform.environment
-        usual = _limits(environment.requests_per_second)
-        rare = _limits(environment.callbacks_per_second)
+        lowest = _throttling(min(self._limits.values()))
         stage = apigateway.CfnStage(
             scope,
             "ApiStage",
@@ -138,18 +143,17 @@ class Api(Construct):
             auto_deploy=True,
             # For a route between its own deployment and that of the stage.
             default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
-                throttling_rate_limit=rare["ThrottlingRateLimit"],
-                throttling_burst_limit=rare["ThrottlingBurstLimit"],
+                throttling_rate_limit=lowest["ThrottlingRateLimit"],
+                throttling_burst_limit=lowest["ThrottlingBurstLimit"],
             ),
             route_settings={
-                **{_key(route): usual for route in self._routes},
-                **{_key(route): rare for route in self._callbacks},
+                _key(route): _throttling(limit) for route, limit in self._limits.items()
             },
             access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
                 destination_arn=self._access_log.log_group_arn, format=json.dumps(_ACCESS_LOG)
             ),
         )
-        stage.node.add_dependency(*self._routes, *self._callbacks)
+        stage.node.add_dependency(*self._limits)
 
     def _add(
         self,
@@ -157,8 +161,10 @@ class Api(Construct):
         path: str,
         function: PythonFunction,
         authorizer: apigateway.IHttpRouteAuthorizer,
-    ) -> apigateway.HttpRoute:
-        return apigateway.HttpRoute(
+        *,
+        per_order: float,
+    ) -> None:
+        route = apigateway.HttpRoute(
             # In the function's stack, so that a new route does not change the API's stack.
             function,
             "Route",
@@ -167,6 +173,8 @@ class Api(Construct):
             integration=integrations.HttpLambdaIntegration("Integration", function),
             authorizer=authorizer,
         )
+        needed = ceil(self._platform.environment.orders_per_second * per_order)
+        self._limits[route] = max(_LEAST_PER_SECOND, needed)
 
     def _customers(self) -> cognito.UserPool:
         pool = self._user_pool("Customers", self_sign_up_enabled=True, mfa=cognito.Mfa.OPTIONAL)
@@ -299,7 +307,7 @@ def _authorizer(
     )
 
 
-def _limits(requests_per_second: int) -> dict[str, int]:
+def _throttling(requests_per_second: int) -> dict[str, int]:
     """Returns the limits of one route; bursts may be twice as large."""
     return {
         "ThrottlingRateLimit": requests_per_second,

@@ -26,10 +26,11 @@ VIA = ("dynamodb", "events", "kinesis", "lambda", "s3", "secretsmanager", "sns",
 """Services that use the key on behalf of the caller, such as a handler's role.
 https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service"""
 
-SENDERS = ("cloudwatch", "events", "s3", "sns")
+SENDERS = ("budgets", "cloudwatch", "events", "s3", "sns")
 """Services that send to an encrypted queue or topic by themselves.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
-https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
+https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html"""
 
 REUSE_S = 3_600
 """How long SQS uses a data key before it asks for another: each request is billed.

@@ -1,6 +1,7 @@
 """A consumer of a queue: queue, dead-letter queue and function."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from aws_cdk import Duration
@@ -18,15 +19,29 @@ from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
 GATHERING = Duration.seconds(20)
 """How long messages are gathered for which nobody waits."""
 
+SPARE = 1.2
+"""Consumers handle a fifth more than the stage's rate of orders, to catch up after a pause."""
+
+_SELDOM = 0.005
+"""Seconds for an order of consumers that few orders need, and more than any of them takes."""
+
+LEAST_CONCURRENCY, _MOST = 2, 1_000
+"""The batches of a queue that may be handled at once.
+https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html"""
+
 
 class QueueConsumer(Construct):
     """A queue, and the function that handles its messages. Subclasses add what fills the queue.
 
     The function may use `table` as its handler declares. `timeout` applies to one batch of at most
-    `batch_size` messages (default: 30 seconds), which are gathered for up to `gathering`, if nobody
-    waits for them: fewer batches cost less. `max_concurrency` limits the batches that are handled
-    at the same time (at least 2, default: the stage's). A message is parked after
-    `max_receive_count` deliveries. `memory_mb` is that of the function.
+    `batch_size` messages (default: 30 seconds). They are gathered for up to `gathering` if nobody
+    waits for them, because fewer batches cost less. `memory_mb` is that of the function.
+
+    `seconds_per_order` is the time for which the messages of an order occupy it, in full batches:
+    `make capacity` measures it. The batches that are handled at the same time follow from it and
+    from the stage's rate of orders. For work that does not come with orders, `max_concurrency`
+    states them. A message is parked after `max_receive_count` deliveries. Raises ValueError for
+    more than a mapping can have.
     """
 
     def __init__(
@@ -43,6 +58,7 @@ class QueueConsumer(Construct):
         memory_mb: int = 512,
         batch_size: int = 10,
         gathering: Duration | None = None,
+        seconds_per_order: float = _SELDOM,
         max_concurrency: int | None = None,
         max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
@@ -77,7 +93,7 @@ class QueueConsumer(Construct):
                 batch_size=batch_size,
                 max_batching_window=gathering,
                 report_batch_item_failures=True,
-                max_concurrency=max_concurrency or platform.environment.consumer_concurrency,
+                max_concurrency=max_concurrency or self._concurrency(platform, seconds_per_order),
             )
         )
         acknowledge(
@@ -87,3 +103,14 @@ class QueueConsumer(Construct):
                 "no destination: the queue's own dead-letter queue is where failures go."
             },
         )
+
+    def _concurrency(self, platform: Platform, seconds_per_order: float) -> int:
+        environment = platform.environment
+        needed = ceil(environment.orders_per_second * seconds_per_order * SPARE)
+        if needed > _MOST:
+            raise ValueError(
+                f"{self.node.path} needs {needed:,} batches at once for "
+                f"{environment.orders_per_second} orders per second, but a mapping admits "
+                f"{_MOST:,}: lower orders_per_second of stage {environment.name}, or make it faster"
+            )
+        return max(LEAST_CONCURRENCY, needed)

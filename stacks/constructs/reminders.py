@@ -24,18 +24,9 @@ class Reminders(Construct):
         self.group = ScheduleGroup(self, "Group", platform=platform)
         self.role = self.group.role_for(consumer)
 
-    def allow(self, function: lambda_.Function) -> None:
+    def allow_creating(self, function: lambda_.Function) -> None:
         """Grants `function` creating schedules in this group with its role."""
-        group = self.group.schedule_group_name
-        schedules = Stack.of(self).format_arn(
-            service="scheduler",
-            resource="schedule",
-            resource_name=f"{group}/*",
-            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-        )
-        function.add_to_role_policy(
-            iam.PolicyStatement(actions=["scheduler:CreateSchedule"], resources=[schedules])
-        )
+        self._allow(function, "scheduler:CreateSchedule")
         function.add_to_role_policy(
             iam.PolicyStatement(
                 actions=["iam:PassRole"],
@@ -43,6 +34,20 @@ class Reminders(Construct):
                 conditions={"StringEquals": {"iam:PassedToService": SCHEDULER}},
             )
         )
+
+    def allow_deleting(self, function: lambda_.Function) -> None:
+        """Grants `function` deleting schedules of this group."""
+        self._allow(function, "scheduler:DeleteSchedule")
+
+    def _allow(self, function: lambda_.Function, action: str) -> None:
+        group = self.group.schedule_group_name
+        schedules = Stack.of(self).format_arn(
+            service="scheduler",
+            resource="schedule",
+            resource_name=f"{group}/*",
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
+        function.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=[schedules]))
         arn = "arn:<AWS::Partition>:scheduler:<AWS::Region>:<AWS::AccountId>"
         acknowledge(
             function.role or function,

@@ -241,7 +241,7 @@ def _entries(envelope: CloudEvent) -> Iterator[tuple[str, str | None, str, int]]
 def _minute(item: Item) -> str:
     if item["kind"] == "shop":
         return f"{item['pk'].removeprefix('DAY#')}T{item['sk']}"
-    return f"{item['pk'].removeprefix('HOUR#')}:{item['sk'][:2]}"
+    return f"{item['pk'].split('#')[1]}T{item['sk'][:5]}"
 
 
 def _sku(item: Item) -> str | None:

@@ -1,10 +1,11 @@
 """Getting sales: staff see sales and activity, minute by minute."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from lambdas.analytics import get_sales
+from lambdas.analytics import get_sales, sales_store
 from lambdas.eventing import aws
 from lambdas.returns.events import OrderReturned
 from tests.analytics.context import (
@@ -196,6 +197,22 @@ class TestPages:
         assert found == [f"{names[minute]} {sku}" for minute, sku in sorted(expected)]
         assert pages <= len(expected) // size + 1
 
+    @pytest.mark.parametrize("most", [1, 2, 3])
+    def test_pages_have_each_row_once_if_a_query_ends_early(
+        self, analytics: Analytics, cloud: Cloud, most: int
+    ) -> None:
+        """At 1 MB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html."""
+        query = aws.dynamodb().query
+
+        def ends_early(**request: Any) -> Any:
+            return query(**{**request, "Limit": most})
+
+        skus = sorted(f"ITEM-{number}" for number in range(40))
+        analytics.count(*(happened(viewed(sku)) for sku in skus))
+        cloud.monkeypatch.setattr(aws.dynamodb(), "query", ends_early)
+        found, _ = self.collected(analytics, **HOUR)
+        assert found == [f"12:00 {sku}" for sku in skus]
+
     def test_all_pages_have_the_totals_of_the_whole_range(
         self, analytics: Analytics, cloud: Cloud
     ) -> None:
@@ -218,6 +235,52 @@ class TestPages:
         assert analytics.sales(**HOUR, after="2026-01-07T12:00Z,MUG").json["sales"] == []
 
 
+class TestPartitions:
+    def test_items_of_a_day_are_spread_by_their_sku_alone(self, analytics: Analytics) -> None:
+        """One partition takes 1,000 write units a second: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-sharding.html."""
+        skus = [f"ITEM-{number}" for number in range(400)]
+        for minutes in (0, 59, 60):
+            at = NOON + timedelta(minutes=minutes)
+            analytics.count(*(happened(viewed(sku), at) for sku in skus))
+        places: dict[str, set[str]] = {}
+        for stored in analytics.table.items("item"):
+            places.setdefault(stored["pk"], set()).add(stored["sk"].partition("#")[2])
+        assert len(places) == sales_store.PARTITIONS >= 14
+        assert sorted(sku for of_key in places.values() for sku in of_key) == sorted(skus)
+        assert max(map(len, places.values())) <= 2 * len(skus) / sales_store.PARTITIONS
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 500])
+    def test_rows_of_earlier_releases_are_shown_and_added_to(
+        self, analytics: Analytics, cloud: Cloud, size: int
+    ) -> None:
+        """They had one partition for an hour, and sort keys without it."""
+        cloud.monkeypatch.setattr(get_sales, "PAGE", size)
+        for hour, minute, sku in ((11, 59, "PEN"), (12, 0, "MUG"), (12, 1, "A"), (13, 0, "PEN")):
+            key = {"pk": f"HOUR#2026-01-05T{hour}", "sk": f"{minute:02}#{sku}"}
+            analytics.table.put({**key, "kind": "item", "expires_at": 1, "units": 5, "views": 1})
+        sold(analytics)
+        query = {"start": "2026-01-05T11:00:00Z", "end": "2026-01-05T13:01:00Z"}
+        rows: list[dict[str, Any]] = []
+        after: dict[str, str] = {}
+        while True:
+            page = analytics.sales(**query, **after).json
+            rows += page["sales"]
+            if page["next"] is None:
+                break
+            after = {"after": page["next"]}
+        assert rows == [
+            row("11:59", "PEN", units=5, views=1),
+            row("12:00", "MUG", units=7, revenue_minor={"EUR": 2500}, views=1),
+            row("12:00", "PEN", units=1, revenue_minor={"EUR": 99}),
+            row("12:01", "A", units=5, views=1),
+            row("12:01", "MUG", units=1, revenue_minor={"CHF": 1400}),
+            row("12:59", "PEN", views=1),
+            row("13:00", "PEN", units=5, views=1, added_to_cart=4),
+        ]
+        (mug, later) = analytics.sales(**query, sku="MUG").json["sales"]
+        assert (mug, later) == (rows[1], rows[4])
+
+
 def test_a_day_of_one_item_is_read_in_few_requests(analytics: Analytics, cloud: Cloud) -> None:
     asked: list[int] = []
     get = aws.dynamodb().batch_get_item
@@ -230,4 +293,4 @@ def test_a_day_of_one_item_is_read_in_few_requests(analytics: Analytics, cloud: 
     sold(analytics)
     answer = analytics.sales(start="2026-01-05T00:00:00Z", end="2026-01-06T00:00:00Z", sku="MUG")
     assert answer.json["totals"]["units"] == 3
-    assert len(asked) == 15
+    assert len(asked) == 29

@@ -21,11 +21,11 @@ def test_a_flood_of_a_callback_route_costs_customers_no_answer(
 
     flood = [
         shop.rehearsal.http.request("POST", path, headers=forged, body={"kind": "x"}).status
-        for _ in range(1_000)
+        for _ in range(2_000)
     ]
     answers = [shop.order({"CALM": 1}, key=f"calm-{number}").status for number in range(10)]
 
-    assert flood.count(429) > 800
+    assert flood.count(429) > 1_600
     assert set(flood) == {401, 429}
     assert answers == [202] * 10
 

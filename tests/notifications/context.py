@@ -24,7 +24,7 @@ from lambdas.notifications import (
 )
 from lambdas.notifications.domain import Told
 from lambdas.notifications.events import Channel, NotificationRequested
-from lambdas.notifications.settings import Settings
+from lambdas.notifications.settings import PaceSettings, Settings
 from lambdas.orders.events import (
     OrderCancelled,
     OrderExpired,
@@ -106,7 +106,13 @@ class Notifications:
             email_sender=SENDER,
             webhook_secret_arn=secret["ARN"],
         )
-        cloud.configure({**settings.as_environment(), "DEAD_LETTER_QUEUE_URL": parking.url})
+        cloud.configure(
+            {
+                **settings.as_environment(),
+                **PaceSettings(send_interval_s=0).as_environment(),
+                "DEAD_LETTER_QUEUE_URL": parking.url,
+            }
+        )
         context = cls(cloud, table, cloud.vault(), parking)
         cloud.monkeypatch.setattr(webhook, "post", context._post)
         return context

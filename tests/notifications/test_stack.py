@@ -8,6 +8,7 @@ from cdk_rehearsal import Assembly
 from lambdas.notifications.domain import CALLS_S, PERIOD_S
 from lambdas.notifications.notification_store import LEASE_S
 from lambdas.notifications.webhook import TOTAL_S
+from stacks.environment import environment_named
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
@@ -22,16 +23,25 @@ def test_a_lease_outlasts_its_sender_and_ends_before_the_message_is_redelivered(
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 @pytest.mark.parametrize("sender", ["SendEmail", "SendSms"])
-def test_messages_are_sent_with_the_lowest_possible_concurrency(
+def test_senders_together_keep_the_rate_of_the_account(
     templates: Mapping[str, Assembly], stage: str, sender: str
 ) -> None:
-    """The services reject requests above the account's quota: https://docs.aws.amazon.com/ses/latest/dg/quotas.html."""
-    mappings = [
+    """The services reject requests above it: https://docs.aws.amazon.com/ses/latest/dg/quotas.html."""
+    environment = environment_named(stage)
+    rate = environment.emails_per_second if sender == "SendEmail" else environment.sms_per_second
+    shop = templates[stage]
+    (mapping,) = [
         mapping
-        for mapping in templates[stage].of_type("AWS::Lambda::EventSourceMapping")
+        for mapping in shop.of_type("AWS::Lambda::EventSourceMapping")
         if mapping.path.startswith(f"Notifications/{sender}/")
     ]
-    assert [each.properties["ScalingConfig"]["MaximumConcurrency"] for each in mappings] == [2]
+    senders = mapping.properties["ScalingConfig"]["MaximumConcurrency"]
+    function = shop.at(f"Notifications/{sender}/Function").properties
+    interval_s = float(function["Environment"]["Variables"]["SEND_INTERVAL_S"])
+    assert mapping.properties["BatchSize"] == 1
+    assert senders / interval_s == pytest.approx(rate)
+    assert interval_s >= 0.08  # so that each sender is fast enough
+    assert interval_s < function["Timeout"] / 2
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

@@ -1,6 +1,7 @@
 """The shipping context as its callers see it."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +75,8 @@ class Shipping:
     parking: Queue
     confirmed: dict[str, CloudEvent] = field(default_factory=dict)
     """The event of each order, the same for each delivery."""
+    reminders: dict[str, str] = field(default_factory=dict)
+    """The scheduled event of each order: it may be on its way when its schedule is deleted."""
     calls: list[Call] = field(default_factory=list)
     """The carrier's calls so far."""
 
@@ -108,7 +111,11 @@ class Shipping:
         message = self.confirmed.setdefault(
             order_id, enveloped(event, correlation_id=f"correlation-of-{order_id}")
         )
-        return failed(request_shipment.handler(batch(message), CONTEXT)) == []
+        try:
+            return failed(request_shipment.handler(batch(message), CONTEXT)) == []
+        finally:
+            with suppress(aws.scheduler().exceptions.ResourceNotFoundException):
+                self.reminders[order_id] = self.schedule(order_id)["Target"]["Input"]
 
     def cancel(self, order_id: str = "order-1", *, confirmed: bool = True) -> bool:
         """Delivers the event of a cancelled order. False if it failed."""
@@ -117,8 +124,7 @@ class Shipping:
 
     def remind(self, order_id: str = "order-1") -> bool:
         """Delivers the scheduled event of an order. False if it failed."""
-        message = self.schedule(order_id)["Target"]["Input"]
-        return failed(watch_deadline.handler(batch(message), CONTEXT)) == []
+        return failed(watch_deadline.handler(batch(self.reminders[order_id]), CONTEXT)) == []
 
     def report(
         self,

@@ -50,24 +50,32 @@ def test_the_role_may_only_send_to_the_queue_and_its_dead_letter_queue(shop: Ass
     }
 
 
-def test_only_one_function_may_create_schedules_and_only_in_this_group(shop: Assembly) -> None:
-    makers = [
-        (policy, statement)
+def test_one_function_may_create_schedules_and_one_delete_them_and_only_in_this_group(
+    shop: Assembly,
+) -> None:
+    statements = {
+        (shop.referred(policy.stack, policy.properties["Roles"][0]).path, statement["Action"]): (
+            statement
+        )
         for policy in shop.of_type("AWS::IAM::Policy")
         if policy.stack == "Shipping"
         for statement in policy.properties["PolicyDocument"]["Statement"]
         if any(word in str(statement["Action"]) for word in ("scheduler:", "iam:"))
-    ]
-    for policy, _ in makers:
-        (role,) = policy.properties["Roles"]
-        assert shop.referred(policy.stack, role).path == "Shipping/RequestShipment/FunctionRole"
-    create, hand = (statement for _, statement in makers)
-    assert create["Action"] == "scheduler:CreateSchedule"
-    *_, end = create["Resource"]["Fn::Join"][1]
-    assert end == f":schedule/{group(shop).properties['Name']}/*"
-    assert hand["Action"] == "iam:PassRole"
+    }
+    create = ("Shipping/RequestShipment/FunctionRole", "scheduler:CreateSchedule")
+    delete = ("Shipping/TakeCarrierEventRole", "scheduler:DeleteSchedule")
+    hand = statements.pop(("Shipping/RequestShipment/FunctionRole", "iam:PassRole"))
+    assert statements.keys() == {create, delete}
+    for statement in statements.values():
+        *_, end = statement["Resource"]["Fn::Join"][1]
+        assert end == f":schedule/{group(shop).properties['Name']}/*"
     assert shop.referred("Shipping", hand["Resource"]).path == ROLE
     assert hand["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+def test_schedules_are_deleted_in_the_group_in_which_they_are_created(shop: Assembly) -> None:
+    variables = shop.at("Shipping/TakeCarrierEvent").properties["Environment"]["Variables"]
+    assert shop.referred("Shipping", variables["SCHEDULE_GROUP_NAME"]) == group(shop)
 
 
 def test_schedules_are_created_with_the_group_role_and_queues_of_the_stack(shop: Assembly) -> None:

@@ -15,7 +15,7 @@ from lambdas.shipping.carrier import Unavailable
 from lambdas.shipping.carrier_event import REPORTS
 from lambdas.shipping.events import OrderShipped
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
-from tests.shipping.context import ROUTE, SECRET, Shipping, later
+from tests.shipping.context import REQUESTS, ROUTE, SECRET, Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.messages import Call
 from tools.demo.carrier import signed
@@ -27,6 +27,73 @@ def elsewhere(body: str, now: datetime) -> dict[str, str]:
 
 
 WAY = ["ShipmentRequested", "OrderShipped", "OrderDelivered"]
+
+
+class TestReminders:
+    def test_a_delivered_parcel_has_no_reminder_and_others_keep_theirs(
+        self, shipping: Shipping
+    ) -> None:
+        """An account has 10,000,000: https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html."""
+        for order_id in ("order-1", "order-2", "order-3"):
+            shipping.confirm(order_id)
+        shipping.report("picked_up", "order-2")
+        shipping.report("failed", "order-3")
+        assert shipping.report("delivered", "order-1").status == 200
+        assert sorted(shipping.schedules()) == ["shipment-order-2", "shipment-order-3"]
+
+    def test_after_a_crash_the_repeated_report_deletes_the_reminder(
+        self, shipping: Shipping, cloud: Cloud
+    ) -> None:
+        shipping.confirm()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(aws.scheduler(), "delete_schedule", lambda **_: crash())
+            with pytest.raises(Crash):
+                shipping.report("delivered", event_id="d")
+        assert (shipping.state(), shipping.schedules()) == ("delivered", ["shipment-order-1"])
+        assert shipping.report("delivered", event_id="d").status == 200
+        assert shipping.schedules() == []
+        assert shipping.published() == WAY
+
+    def test_a_reminder_that_remains_finds_nothing_to_do(
+        self, shipping: Shipping, cloud: Cloud
+    ) -> None:
+        shipping.confirm()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(aws.scheduler(), "delete_schedule", lambda **_: crash())
+            with pytest.raises(Crash):
+                shipping.report("delivered")
+        with later():
+            assert shipping.remind()
+        assert shipping.published() == WAY
+
+    def test_a_report_whose_id_was_used_does_not_end_the_watch(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        shipping.report("picked_up", event_id="e-1")
+        assert shipping.report("delivered", event_id="e-1").status == 200
+        assert shipping.schedules() == ["shipment-order-1"]
+
+    def test_a_reminder_that_is_gone_is_no_failure(self, shipping: Shipping) -> None:
+        shipping.confirm()
+        aws.scheduler().delete_schedule(
+            GroupName=REQUESTS.schedule_group_name, Name="shipment-order-1"
+        )
+        assert shipping.report("delivered").status == 200
+
+    def test_a_throttled_deletion_has_the_carrier_send_the_report_again(
+        self, shipping: Shipping, cloud: Cloud
+    ) -> None:
+        def refuse(**_: object) -> None:
+            raise aws.scheduler().exceptions.ThrottlingException(
+                {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "DeleteSchedule"
+            )
+
+        shipping.confirm()
+        with cloud.monkeypatch.context() as patch:
+            patch.setattr(aws.scheduler(), "delete_schedule", refuse)
+            with pytest.raises(aws.scheduler().exceptions.ThrottlingException):
+                shipping.report("delivered", event_id="d")
+        assert shipping.report("delivered", event_id="d").status == 200
+        assert shipping.schedules() == []
 
 
 class TestReports:

@@ -1,15 +1,18 @@
 """Grants follow from what handlers declare; a stack that cannot grant it is refused."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_sns as sns
+from aws_cdk.aws_lambda import CfnEventSourceMapping
 
 from cdk_rehearsal import Assembly, Resource, listed
 from lambdas.eventing.declaration import Handler, Use
 from lambdas.inventory.stock_store import RECORDS
+from lambdas.notifications import call_webhook
 from lambdas.orders import get_order, place_order
 from lambdas.returns import list_returns
 from lambdas.returns.return_store import DECISIONS
@@ -19,6 +22,7 @@ from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.packaging import Target, prepare
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
+from stacks.constructs.queue_consumer import QueueConsumer
 from stacks.constructs.vault import Vault
 from stacks.environment import DEV
 from tests.stacks.hops import role_of
@@ -148,6 +152,42 @@ def platform() -> Platform:
         alarm_topic=sns.Topic(stack, "Alarms"),
         target=Target.HOST,
     )
+
+
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("rate", "seconds", "batches"), [(1, 0.001, 2), (100, 0.5, 60), (250, 1.21, 363)]
+    )
+    def test_it_follows_from_the_rate_of_orders_with_a_fifth_to_spare(
+        self, platform: Platform, rate: int, seconds: float, batches: int
+    ) -> None:
+        sized = replace(platform, environment=replace(DEV, orders_per_second=rate))
+        assert concurrency(sized, f"Consumer{rate}", seconds) == batches
+
+    def test_more_than_a_mapping_admits_is_an_error_that_names_the_consumer(
+        self, platform: Platform
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html."""
+        sized = replace(platform, environment=replace(DEV, orders_per_second=1_000))
+        with pytest.raises(ValueError, match=r"Sample/TooSlow needs 1,200 batches .* stage dev"):
+            concurrency(sized, "TooSlow", 1.0)
+
+
+def concurrency(platform: Platform, id_: str, seconds_per_order: float) -> int:
+    """The batches that a consumer handles at the same time."""
+    stack = Stack.of(platform.bus)
+    consumer = QueueConsumer(
+        stack,
+        id_,
+        platform=platform,
+        consumer=call_webhook.handler,
+        table=ContextTable(stack, f"{id_}Table", platform=platform),
+        seconds_per_order=seconds_per_order,
+    )
+    (mapping,) = [
+        node for node in consumer.node.find_all() if isinstance(node, CfnEventSourceMapping)
+    ]
+    return int(stack.resolve(mapping.scaling_config)["maximumConcurrency"])
 
 
 class TestWhatCannotBeGranted:

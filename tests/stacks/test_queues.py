@@ -164,13 +164,6 @@ class TestReading:
         for mapping in queue_mappings(shop):
             assert mapping.properties["ScalingConfig"]["MaximumConcurrency"] >= 2, mapping
 
-    def test_all_consumers_together_use_at_most_half_of_the_accounts_concurrency(
-        self, shop: Assembly
-    ) -> None:
-        """The default is 1,000: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
-        bounds = [m.properties["ScalingConfig"]["MaximumConcurrency"] for m in queue_mappings(shop)]
-        assert sum(bounds) <= 500
-
     def test_messages_are_gathered_only_where_nobody_waits_for_them(self, shop: Assembly) -> None:
         gathered = {
             function_of(shop, mapping).path.removesuffix("/Function"): seconds

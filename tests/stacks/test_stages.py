@@ -52,7 +52,7 @@ class TestAlarms:
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
             assert alarm.properties["TreatMissingData"] == "notBreaching", alarm
 
-    def test_only_cloudwatch_may_publish_to_the_topic_and_only_with_tls(
+    def test_only_cloudwatch_and_budgets_may_publish_to_the_topic_and_only_with_tls(
         self, shop: Assembly
     ) -> None:
         (topic,) = {
@@ -63,10 +63,43 @@ class TestAlarms:
         statements = shop.at(f"{topic}/Policy").properties["PolicyDocument"]["Statement"]
         (denied,) = [s for s in statements if s["Effect"] == "Deny"]
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-        (permitted,) = [s for s in statements if s["Effect"] == "Allow"]
-        assert permitted["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-        assert "aws:SourceArn" in permitted["Condition"]["ArnLike"]
-        assert "aws:SourceAccount" in permitted["Condition"]["StringEquals"]
+        allowed = [s for s in statements if s["Effect"] == "Allow"]
+        sources = {
+            permitted["Principal"]["Service"]: texts(permitted["Condition"]["ArnLike"])
+            for permitted in allowed
+        }
+        assert len(allowed) == len(sources)
+        assert sources.keys() == {"budgets.amazonaws.com", "cloudwatch.amazonaws.com"}
+        assert ":budgets::" in str(sources["budgets.amazonaws.com"])
+        assert ":alarm:*" in str(sources["cloudwatch.amazonaws.com"])
+        for permitted in allowed:
+            assert "aws:SourceArn" in permitted["Condition"]["ArnLike"]
+            account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+            assert permitted["Condition"]["StringEquals"] == account
+
+
+def test_a_month_that_exceeds_its_budget_is_reported_before_and_after(
+    shop: Assembly, stage: str
+) -> None:
+    """It counts the account: without an activated tag, a filter would count nothing."""
+    (budget,) = shop.of_type("AWS::Budgets::Budget")
+    stated = budget.properties["Budget"]
+    assert (stated["BudgetType"], stated["TimeUnit"]) == ("COST", "MONTHLY")
+    assert stated["BudgetLimit"] == {"Amount": environment(stage).usd_per_month, "Unit": "USD"}
+    assert "CostFilters" not in stated
+    assert "BudgetName" not in stated
+    reports = budget.properties["NotificationsWithSubscribers"]
+    assert {report["Notification"]["NotificationType"] for report in reports} == {
+        "ACTUAL",
+        "FORECASTED",
+    }
+    for report in reports:
+        assert report["Notification"]["ComparisonOperator"] == "GREATER_THAN"
+        assert report["Notification"]["Threshold"] <= 100
+        (subscriber,) = report["Subscribers"]
+        assert subscriber["SubscriptionType"] == "SNS"
+        topic = shop.referred(budget.stack, subscriber["Address"])
+        assert topic.path == "Backbone/Alarms"
 
 
 KEPT, DROPPED = ("RetainExceptOnCreate", "Retain"), ("Delete", "Delete")
@@ -275,6 +308,21 @@ class TestEmail:
     def test_an_identity_that_does_not_cover_the_sender_is_an_error(self, identity: str) -> None:
         with pytest.raises(ValueError, match=r"stage dev .* does not cover orders@shop\.example"):
             replace(environment("dev"), email_sender="orders@shop.example", email_identity=identity)
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "orders_per_second",
+            "orders_per_day",
+            "usd_per_month",
+            "emails_per_second",
+            "sms_per_second",
+        ],
+    )
+    def test_a_rate_of_nothing_is_an_error(self, setting: str) -> None:
+        nothing: dict[str, Any] = {setting: 0}
+        with pytest.raises(ValueError, match=f"{setting} of stage dev is 0: give a whole number"):
+            replace(environment("dev"), **nothing)
 
     @pytest.mark.parametrize(
         "sender", ["", "shop.example", "@shop.example", "Shop <orders@shop.example>", "a b@c.d"]

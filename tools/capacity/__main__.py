@@ -30,6 +30,7 @@ from cdk_rehearsal import (
     quotas_of,
 )
 from stacks.constructs.packaging import PackagingError
+from stacks.environment import environment_named
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report
 from tools.demo.csv_file import UnusableFile
@@ -41,14 +42,22 @@ SHORT, UNUSABLE = 1, 2
 RATE = 2.0
 """Orders per second that are rehearsed: fewer than any hop carries, so that none is retried."""
 
+PARCEL_DAYS = 2.0
+"""How long a parcel is on its way, and its reminder exists. The demo's carrier takes minutes."""
+
+_DAY_S = 86_400
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError, OSError)
 
+_EMAILS = "emails_per_second in stacks/environment.py"
+_SMS = "sms_per_second in stacks/environment.py"
 _SETTINGS = {
-    ("SendEmail", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
-    ("SendSms", "ScalingConfig.MaximumConcurrency"): "_SENDERS in stacks/notifications.py",
-    ("", "ScalingConfig.MaximumConcurrency"): "consumer_concurrency in stacks/environment.py",
-    ("/events", "ThrottlingRateLimit"): "callbacks_per_second in stacks/environment.py",
-    ("", "ThrottlingRateLimit"): "requests_per_second in stacks/environment.py",
+    ("SendEmail/", "ScalingConfig.MaximumConcurrency"): _EMAILS,
+    ("SendSms/", "ScalingConfig.MaximumConcurrency"): _SMS,
+    ("", "ses.sends_per_second"): _EMAILS,
+    ("", "sns.sms_per_second"): _SMS,
+    ("", "ScalingConfig.MaximumConcurrency"): "orders_per_second in stacks/environment.py",
+    ("/events", "ThrottlingRateLimit"): "per_order of the callback in its stack",
+    ("", "ThrottlingRateLimit"): "orders_per_second in stacks/environment.py",
     ("", "WarmThroughput"): "WarmThroughput of the table, or wait",
     ("", "kinesis.new_stream_shards"): "the shards of the stream, or wait",
 }
@@ -62,7 +71,8 @@ def main() -> None:
         if options.json:
             inputs = [*filter(None, (options.quotas, options.measured))]
             json_report.require_writable(options.json, inputs=inputs)
-        quotas = quotas_of(tomllib.loads(options.quotas.read_text()) if options.quotas else {})
+        given = tomllib.loads(options.quotas.read_text()) if options.quotas else {}
+        quotas = quotas_of({**_stated(options.stage), **given})
         assembly = host_assembly(options.stage, bus=options.bus)
         load = _read(options.measured) or measure(assembly, seed=options.seed)
         found = capacity_of(Assembly(assembly), load, quotas)
@@ -82,7 +92,7 @@ def measure(assembly: Path, *, seed: int) -> Load:
 
     Not counted is what happens before the first customer comes: supplies, prices and preferences.
     """
-    return observed(
+    load = observed(
         assembly,
         sample_setup(seed),
         rate=RATE,
@@ -90,6 +100,8 @@ def measure(assembly: Path, *, seed: int) -> Load:
         begin=Loads,
         end=Loads.load,
     )
+    on_their_way_s = load.schedules * PARCEL_DAYS * _DAY_S
+    return msgspec.structs.replace(load, schedule_s=load.schedule_s + on_their_way_s)
 
 
 def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
@@ -124,15 +136,25 @@ def _name(hop: Hop) -> str:
 def _remedy(hop: Hop) -> str:
     if hop.remedy == "design":
         return f"a design limit ({hop.limit})"
-    if hop.remedy == "quota":
-        code = QUOTAS[hop.limit].code
-        return f"raise the quota {hop.limit}{f' ({code})' if code else ''}"
-    settings = (
+    settings = [
         setting
         for (part, limit), setting in _SETTINGS.items()
         if part in hop.name and limit == hop.limit
-    )
-    return f"raise {next(settings, hop.limit)}"
+    ]
+    if hop.remedy == "quota":
+        code = QUOTAS[hop.limit].code
+        quota = f"the quota {hop.limit}{f' ({code})' if code else ''}"
+        return f"raise {', then '.join([quota, *settings])}"
+    return f"raise {settings[0] if settings else hop.limit}"
+
+
+def _stated(stage: str) -> dict[str, int]:
+    """Returns the quotas of the account that the stage states: its senders keep them."""
+    environment = environment_named(stage)
+    return {
+        "ses.sends_per_second": environment.emails_per_second,
+        "sns.sms_per_second": environment.sms_per_second,
+    }
 
 
 def _read(file: Path | None) -> Load | None:

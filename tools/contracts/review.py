@@ -8,15 +8,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import Blocking, compare_assemblies, differences, filters
 from stacks.schemas.json_schema import Schema
-from tools.contracts import acknowledgements, api, documents, frozen
+from tools.contracts import acknowledgements, api, bill, documents, frozen
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.openapi import openapi
 from workspace.isolation import PROJECT
@@ -121,10 +122,10 @@ def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
     )
 
 
-def compare(revision: str, stage: str) -> tuple[str, bool]:
+def compare(revision: str, stage: str, *, rehearsed: bool = False) -> tuple[str, bool]:
     """Returns the comment on the changes since a revision, and whether all are acknowledged.
 
-    Raises ReviewError.
+    The bill of orders is part of it if they are `rehearsed` on both sides. Raises ReviewError.
     """
     commit = left(revision)
     with tempfile.TemporaryDirectory(prefix="review-") as scratch:
@@ -134,8 +135,13 @@ def compare(revision: str, stage: str) -> tuple[str, bool]:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
         before, after = (Assembly(out / stage) for out in outs)
+        lines = bill.idle(before, after)
+        if rehearsed:
+            print("Rehearsing orders on both sides, which takes minutes", file=sys.stderr)
+            with ThreadPoolExecutor(2) as pool:
+                lines += bill.used(*pool.map(_bill, (base, PROJECT), outs, (stage, stage)))
         title = f"What changes in {stage} since {commit[:9]}"
-        return comment(before, after, base, PROJECT, title, now=current(after))
+        return comment(before, after, base, PROJECT, title, now=current(after), costs=lines)
 
 
 def comment(
@@ -146,11 +152,12 @@ def comment(
     title: str,
     *,
     now: Interfaces | None = None,
+    costs: Sequence[str] = (),
 ) -> tuple[str, bool]:
     """Returns the comment on two assemblies and their trees, and whether the change may pass.
 
-    `now` are the interfaces of `head`; without it they are read from its documents. Raises
-    ReviewError or AcknowledgementError.
+    `now` are the interfaces of `head`; without it they are read from its documents. `costs` are
+    lines about the bill. Raises ReviewError or AcknowledgementError.
     """
     was, now = kept(base), now or kept(head)
     routes = api.changes(was.api, now.api) if was.api and now.api else []
@@ -160,7 +167,11 @@ def comment(
     found = compare_assemblies(
         before,
         after,
-        interfaces={"Events": events(was.events, now.events, before, after), "API": said},
+        interfaces={
+            "Events": events(was.events, now.events, before, after),
+            "API": said,
+            "Bill": costs,
+        },
         breaks=[each for each in routes if each.breaks],
     )
     reasons = acknowledgements.reasons(head, base)
@@ -246,6 +257,25 @@ def _synthesize(tree: Path, out: Path, stage: str) -> None:
         )
 
 
+def _bill(tree: Path, out: Path, stage: str) -> dict[str, Any]:
+    """Rehearses orders with a tree's own code, in another process, and returns their bill."""
+    report = out.with_name(f"{out.name}-bill.json")
+    command = [sys.executable, "-m", "tools.cost", "--stage", stage, "--json", str(report)]
+    done = subprocess.run(
+        command, cwd=tree, env=_environment(os.environ), capture_output=True, text=True, check=False
+    )
+    # It also writes the report if something has no price.
+    if not report.is_file():
+        whose = "this tree" if tree == PROJECT else "the base"
+        *_, reason = ("no reason is given", *done.stderr.strip().splitlines())
+        raise ReviewError(
+            f"the bill of {whose} cannot be metered: {reason}\n"
+            "Leave out --bill, or look at `make cost` there"
+        )
+    found: dict[str, Any] = json.loads(report.read_bytes())
+    return found
+
+
 def _environment(shell: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in shell.items() if not name.startswith(_FOREIGN)}
 
@@ -255,11 +285,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
     parser.add_argument("base", help="a branch, tag or commit")
     parser.add_argument("--stage", default="prod")
+    parser.add_argument(
+        "--bill",
+        action="store_true",
+        help="rehearse orders on both sides, and compare what they cost; takes minutes",
+    )
     parser.add_argument("--out", type=Path, help="a file for the comment, besides the terminal")
     options = parser.parse_args()
     print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
     try:
-        said, fine = compare(options.base, options.stage)
+        said, fine = compare(options.base, options.stage, rehearsed=options.bill)
     except (ReviewError, acknowledgements.AcknowledgementError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,12 +2,19 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from cdk_rehearsal import MeteredBill, Use, metered_bill, prices
+from cdk_rehearsal import Assembly, MeteredBill, Use, idle_bill, metered_bill, prices
+from stacks.environment import environment_named
+from tests.conftest import STAGES
 from tools.cost import __main__ as command
+
+MEASURED = Path(__file__).with_name("measured.json")
+"""The bill of an order, which `make cost` has metered: `order` of its --json, summed by price."""
 
 USES = {
     Use("write_unit", "writes", "Orders/PlaceOrder"): 200.0,
@@ -114,3 +121,16 @@ def test_a_price_can_be_given(monkeypatch: pytest.MonkeyPatch, assembly: Path) -
     with pytest.raises(SystemExit):
         command.main()
     assert given[0]["custom_bus_kb_in"].usd == 0.5  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("default_bus")
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_budget_of_a_stage_is_its_predicted_bill_with_some_to_spare(
+    templates: Mapping[str, Assembly], stage: str
+) -> None:
+    """After a change of the bill, meter it again, and set usd_per_month."""
+    environment, known = environment_named(stage), prices("us-east-1")
+    metered = msgspec.convert(json.loads(MEASURED.read_bytes()), MeteredBill)
+    idle = idle_bill(templates[stage], known)
+    predicted = metered.month(environment.orders_per_day, idle, known)
+    assert predicted <= environment.usd_per_month <= 1.5 * predicted

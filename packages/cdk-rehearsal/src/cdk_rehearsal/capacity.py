@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from cdk_rehearsal.assembly import Assembly, Resource
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.limits import TABLE, Limit, check_quotas, read_table
-from cdk_rehearsal.loads import Load
+from cdk_rehearsal.loads import Batches, Load
 
 QUOTAS: Mapping[str, Limit] = {**TABLE, **read_table("quotas.toml")}
 """All quotas by name: those that a rehearsal enforces, and those that only limit capacity."""
@@ -22,6 +22,7 @@ _MAPPING = "AWS::Lambda::EventSourceMapping"
 _PER_CALL = {
     "events.puts_per_second": ("events:PutEvents",),
     "ses.sends_per_second": ("ses:SendEmail", "sesv2:SendEmail"),
+    "sns.sms_per_second": ("sns:SMS",),
 }
 _LARGEST_BATCH = {"AWS::SQS::Queue": 10, "AWS::Kinesis::Stream": 100}
 
@@ -89,8 +90,9 @@ def capacity_of(assembly: Assembly, load: Load, quotas: Mapping[str, float]) -> 
         raise RehearsalError("no limit was found: the rehearsal has used nothing that has one")
     unlimited = {f"requests to {host}": n for host, n in load.outside.items()}
     unlimited |= {name: load.calls[name] for name in _UNSTATED if name in load.calls}
-    if "ses.sends_per_second" in quotas:
-        unlimited.pop("sesv2:SendEmail", None)
+    for quota in quotas:
+        for call in _PER_CALL.get(quota, ()):
+            unlimited.pop(call, None)
     return Capacity(sorted(hops, key=lambda hop: hop.orders_per_second), unlimited)
 
 
@@ -112,28 +114,49 @@ def _at_quota(name: str, quota: str, quotas: _Quotas, each: float, says: str) ->
         )
 
 
-def _mappings(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
-    """Yields how many batches are handled at once, by queue and by stream."""
+class _Fed(NamedTuple):
+    """A mapping that has been used, with its function, its source, and what it has delivered."""
+
+    mapping: Resource
+    function: Resource
+    source: Resource
+    batches: Batches
+
+    @property
+    def size(self) -> int:
+        """The items of a full batch."""
+        stated = self.mapping.properties.get("BatchSize")
+        return int(stated or _LARGEST_BATCH.get(self.source.type, 100))
+
+    @property
+    def batch_s(self) -> float:
+        """The time of a full batch."""
+        return self.batches.base_s + self.size * self.batches.item_s
+
+
+def _fed(assembly: Assembly, load: Load) -> Iterator[_Fed]:
     for mapping in assembly.all_of(_MAPPING):
         function = assembly.find(mapping.stack, mapping.properties.get("FunctionName"))
         source = assembly.find(mapping.stack, mapping.properties.get("EventSourceArn"))
         batches = load.batches.get(function.path) if function else None
-        if not function or not source or not batches:
-            continue
-        size = int(mapping.properties.get("BatchSize", _LARGEST_BATCH.get(source.type, 100)))
-        batch_s = batches.base_s + size * batches.item_s
-        lanes, limit, grows = _lanes(mapping, source, quotas)
-        if not lanes or not batch_s:
-            continue
-        yield Hop(
-            name=function.path,
-            limit=limit,
-            orders_per_second=lanes * size / batch_s / batches.items,
-            why=f"{lanes:g} at once, {batch_s * 1000:.0f} ms for a batch of {size}, "
-            f"{batches.items:.3g} messages for an order",
-            remedy="setting",
-            grows=grows,
-        )
+        if function and source and batches:
+            yield _Fed(mapping, function, source, batches)
+
+
+def _mappings(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
+    """Yields how many batches are handled at once, by queue and by stream."""
+    for fed in _fed(assembly, load):
+        lanes, limit, grows = _lanes(fed.mapping, fed.source, quotas)
+        if lanes and fed.batch_s:
+            yield Hop(
+                name=fed.function.path,
+                limit=limit,
+                orders_per_second=lanes * fed.size / fed.batch_s / fed.batches.items,
+                why=f"{lanes:g} at once, {fed.batch_s * 1000:.0f} ms for a batch of {fed.size}, "
+                f"{fed.batches.items:.3g} messages for an order",
+                remedy="setting",
+                grows=grows,
+            )
 
 
 def _lanes(mapping: Resource, source: Resource, quotas: _Quotas) -> tuple[float, str, bool]:
@@ -169,8 +192,14 @@ def _warm(table: Mapping[str, Any], quotas: _Quotas) -> float:
 
 
 def _functions(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
-    """Yields the concurrency of the account, and what functions have reserved of it."""
+    """Yields the concurrency of the account, and what functions have reserved of it.
+
+    When it is used up, messages wait, so that batches are full.
+    """
     busy = dict(load.busy_s)
+    for fed in _fed(assembly, load):
+        full_s = fed.batches.items * fed.batch_s / fed.size
+        busy[fed.function.path] = min(busy.get(fed.function.path, full_s), full_s)
     left = dict(quotas)
     name = "lambda.concurrent_executions"
     for function in assembly.all_of("AWS::Lambda::Function"):
@@ -245,18 +274,15 @@ def _keys(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
 
 def _streams(assembly: Assembly, load: Load, quotas: _Quotas) -> Hops:
     """Yields the records that streams take, as many as their mappings read."""
-    for mapping in assembly.all_of(_MAPPING):
-        source = assembly.find(mapping.stack, mapping.properties.get("EventSourceArn"))
-        function = assembly.find(mapping.stack, mapping.properties.get("FunctionName"))
-        batches = load.batches.get(function.path) if function else None
-        if source and batches and source.type == "AWS::Kinesis::Stream":
-            shards, limit, grows = _shards(source, quotas)
-            most = quotas["kinesis.shard_records"]
+    for fed in _fed(assembly, load):
+        if fed.source.type == "AWS::Kinesis::Stream":
+            shards, limit, grows = _shards(fed.source, quotas)
+            most, items = quotas["kinesis.shard_records"], fed.batches.items
             yield Hop(
-                name=source.path,
+                name=fed.source.path,
                 limit=limit,
-                orders_per_second=shards * most / batches.items,
-                why=f"{batches.items:.3g} records for an order, {shards:g} shards take {most:,g}",
+                orders_per_second=shards * most / items,
+                why=f"{items:.3g} records for an order, {shards:g} shards take {most:,g}",
                 remedy="setting",
                 grows=grows,
             )

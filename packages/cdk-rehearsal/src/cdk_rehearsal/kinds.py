@@ -12,6 +12,7 @@ WITHOUT_PART: frozenset[str] = frozenset().union(
     _types("ApplicationAutoScaling", "ScalableTarget ScalingPolicy"),
     _types("ApplicationInsights", "Application"),
     _types("Backup", "BackupPlan BackupSelection BackupVault"),
+    _types("Budgets", "Budget"),
     _types("CDK", "Metadata"),
     _types("CertificateManager", "Certificate"),
     _types("CloudFormation", "WaitConditionHandle"),

@@ -86,6 +86,7 @@ class Loads:
         self._waiting: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
         self._sizes: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         self._schemas: dict[str, _Schema] = {}
+        self._ends: dict[tuple[str, str], float] = {}
         self._core.watchers.append(self._call)
         rehearsal.meter.listen(self._on_record)
 
@@ -187,8 +188,10 @@ class Loads:
             self._counts["calls"]["sns:SMS"] += 1
         else:
             self._counts["calls"][f"{service}:{operation}"] += 1
-        if operation == "CreateSchedule":
-            self._schedule(str(given["ScheduleExpression"]))
+        if operation in ("CreateSchedule", "DeleteSchedule"):
+            answer = perform(client, operation, given)
+            self._schedule(operation, given)
+            return answer
         if service == "dynamodb" and operation in _WRITES:
             return self._writes(perform, client, operation, given)
         return perform(client, operation, given)
@@ -237,13 +240,21 @@ class Loads:
             )
         return self._schemas[table]
 
-    def _schedule(self, expression: str) -> None:
-        """Counts a schedule, and how long it will live if it fires once."""
+    def _schedule(self, operation: str, given: Mapping[str, Any]) -> None:
+        """Counts a schedule, and how long it lives: until it fires, if once, or is deleted."""
+        schedule = (given.get("GroupName", "default"), given["Name"])
+        if operation == "DeleteSchedule":
+            self._counts["schedule_s"][""] -= self._left_s(self._ends.pop(schedule, 0.0))
+            return
         self._counts["schedules"][""] += 1
+        expression = str(given["ScheduleExpression"])
         if expression.startswith("at("):
             at = datetime.fromisoformat(expression[3:-1]).replace(tzinfo=UTC)
-            seconds = at.timestamp() - self._core.scheduler.now()
-            self._counts["schedule_s"][""] += max(0.0, seconds)
+            self._ends[schedule] = at.timestamp()
+            self._counts["schedule_s"][""] += self._left_s(at.timestamp())
+
+    def _left_s(self, end: float) -> float:
+        return max(0.0, end - self._core.scheduler.now())
 
 
 class _Schema(NamedTuple):

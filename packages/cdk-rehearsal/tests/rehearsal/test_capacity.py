@@ -98,7 +98,24 @@ def test_a_queue_carries_full_batches_as_often_as_its_mapping_has_room() -> None
 
 def test_a_queue_without_a_maximum_is_limited_by_the_account_only() -> None:
     batches = {"Shop/Act": Batches(items=2.0, base_s=0.1, item_s=0.02)}
-    assert rates(carried(mapped(resource("SQS::Queue")), batches=batches)) == {ACCOUNT: 2000.0}
+    # A batch of 10 takes 0.3 s, of which an order has a fifth.
+    found = carried(mapped(resource("SQS::Queue")), batches=batches)
+    assert rates(found) == {ACCOUNT: round(1000 / 0.06, 6)}
+
+
+def test_the_accounts_concurrency_is_used_up_by_full_batches() -> None:
+    resources = {**mapped(resource("SQS::Queue"), BatchSize=5), "Route": ACT}
+    batches = {"Shop/Act": Batches(items=2.0, base_s=0.1, item_s=0.02)}
+    busy_s = {"Shop/Act": 0.24, "Shop/Route": 0.42}
+    # Alone, each message takes 0.12 s; five take 0.2 s.
+    assert rates(carried(resources, batches=batches, busy_s=busy_s))[ACCOUNT] == 1000 / 0.5
+
+
+def test_batches_take_no_longer_than_they_were_measured() -> None:
+    """The line through small batches may be wrong about large ones."""
+    batches = {"Shop/Act": Batches(items=2.0, base_s=0.0, item_s=0.5)}
+    found = carried(mapped(resource("SQS::Queue")), batches=batches)
+    assert rates(found) == {ACCOUNT: 2000.0}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +139,7 @@ def test_a_stream_carries_what_its_shards_take_and_what_is_read_of_them(
     assert rates(found) == {
         ("Shop/Act", limit): shards * 2 * 100 / 1.0 / 10,
         ("Shop/Source", limit): shards * 1000 / 10,
-        ACCOUNT: 2000.0,
+        ACCOUNT: 1000 / (10 * 1.0 / 100),
     }
     grows = {hop.name for hop in found.hops if hop.grows}
     assert grows == ({"Shop/Act", "Shop/Source"} if limit != "ShardCount" else set())
@@ -143,7 +160,7 @@ def test_a_table_has_a_limit_when_it_is_new_and_one_in_the_end(
         ("Shop/Act", "WarmThroughput"): units / 1000 * 100 / 2.0,
         ("Shop/Source", "WarmThroughput"): units / 20,
         ("Shop/Source", "dynamodb.table_write_units"): 40_000 / 20,
-        ACCOUNT: 2000.0,
+        ACCOUNT: 1000 / (2.0 / 100),
     }
 
 
@@ -219,11 +236,13 @@ def test_schedules_are_limited_in_how_many_begin_and_how_many_live() -> None:
 
 
 def test_a_quota_that_aws_sets_for_each_account_counts_once_it_is_given() -> None:
-    calls = {"sesv2:SendEmail": 2.0}
+    calls = {"sesv2:SendEmail": 2.0, "sns:SMS": 0.5}
     unknown = carried({}, calls=calls)
     assert unknown.unlimited == calls
     assert rates(unknown) == {ACCOUNT: 2000.0}
-    known = carried({}, {"ses": {"sends_per_second": 14}}, calls=calls)
+    stated = {"ses": {"sends_per_second": 14}, "sns": {"sms_per_second": 20}}
+    known = carried({}, stated, calls=calls)
+    assert rates(known)["sns:SMS", "sns.sms_per_second"] == 40
     assert known.unlimited == {}
     assert rates(known)["sesv2:SendEmail", "ses.sends_per_second"] == 7
 

@@ -220,6 +220,19 @@ def test_a_schedule_lives_until_its_time(template: Cloud, rehearse: Rehearse) ->
     load = calls(shop, "scheduler", ("create_schedule", given), orders=2)
     assert load.schedules == 1 / 2
     assert load.schedule_s == pytest.approx(86_400 / 2, abs=60)
+    again = {"Name": "deadline"}
+    load = calls(shop, "scheduler", ("delete_schedule", again), ("create_schedule", given))
+    assert load.schedules == 1
+    assert load.schedule_s == pytest.approx(86_400, abs=60)
+    load = calls(
+        shop,
+        "scheduler",
+        ("delete_schedule", again),
+        ("create_schedule", given),
+        ("delete_schedule", again),
+    )
+    assert load.schedules == 1
+    assert load.schedule_s == pytest.approx(0, abs=60)
 
 
 def test_without_an_order_there_is_nothing_to_measure(template: Cloud, rehearse: Rehearse) -> None:

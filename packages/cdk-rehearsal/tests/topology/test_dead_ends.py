@@ -190,6 +190,13 @@ def test_a_service_that_calls_or_sends_is_a_finding(service: str) -> None:
     assert f"no rule covers messages that {service} sends" in finding
 
 
+@pytest.mark.parametrize("service", ["budgets", "cloudwatch", "elasticloadbalancing"])
+def test_a_service_that_sends_what_another_resource_states_is_no_finding(service: str) -> None:
+    admits = {**allow("sns:Publish", "*"), "Principal": {"Service": f"{service}.amazonaws.com"}}
+    policy = resource("AWS::SNS::TopicPolicy", PolicyDocument={"Statement": [admits]})
+    assert not_understood(Policy=policy) == []
+
+
 @pytest.mark.parametrize(
     ("type_", "name"),
     [

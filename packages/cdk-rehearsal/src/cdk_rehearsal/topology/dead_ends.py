@@ -62,7 +62,8 @@ _ACTING = frozenset(
 _CALLING = frozenset(
     f"{name}.amazonaws.com"
     for name in (
-        *("apigateway", "cloudformation", "cloudwatch", "cognito-idp", "elasticloadbalancing"),
+        *("apigateway", "budgets", "cloudformation", "cloudwatch", "cognito-idp"),
+        "elasticloadbalancing",
         *("events", "lambda", "lambda.alarms.cloudwatch", "logs", "pipes", "s3", "scheduler"),
         *("secretsmanager", "sns", "sqs", "states", "edgelambda", "delivery.logs", "iot"),
     )
