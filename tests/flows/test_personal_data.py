@@ -213,7 +213,7 @@ def test_a_search_finds_what_any_store_has(shop: Shop) -> None:
         QueueUrl=rehearsal.physical_id("Returns/KeepOrder/DeadLetters"), MessageBody=found
     )
     detail = json.dumps({"id": "odd", "a": found})
-    shop.publish(source="orderflow.orders", type_="Odd.v1", detail=detail)
+    shop.publish(source="orderflow.orders", type_="OrderConfirmed.v2", detail=detail)
     bucket = rehearsal.physical_id("Inventory/SupplierFiles/Bucket")
     rehearsal.client("s3").put_object(Bucket=bucket, Key="stray", Body=found)
     rehearsal.client("s3").delete_object(Bucket=bucket, Key="stray")
