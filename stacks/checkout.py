@@ -77,7 +77,7 @@ class Checkout(ContextStack):
             settings=Settings(state_machine_arn=workflow.state_machine_arn),
             timeout=_CONSUMER_TIMEOUT,
             memory_mb=WAITING_MB,
-            seconds_per_order=1.21,  # it waits for the workflow
+            seconds_per_order=1.23,  # it waits for the workflow
             batch_size=1,  # an order that waits for its payment must not delay others
         )
 

@@ -65,7 +65,7 @@ class Notifications(ContextStack):
             EventConsumer,
             "AddressCustomer",
             address_customer.handler,
-            seconds_per_order=0.18,
+            seconds_per_order=0.17,
             gathering=GATHERING,
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)

@@ -65,7 +65,7 @@ class Payments(ContextStack):
             "CapturePayment",
             capture_payment.handler,
             memory_mb=WAITING_MB,
-            seconds_per_order=0.26,
+            seconds_per_order=0.28,
             batch_size=1,
         )
         self.consumer(

@@ -61,7 +61,7 @@ class Shipping(ContextStack):
             },
             timeout=_TIMEOUT,
             memory_mb=WAITING_MB,
-            seconds_per_order=0.41,
+            seconds_per_order=0.45,
             batch_size=1,  # a call that waits for the carrier must not delay others
         )
         recall = self.consumer(
