@@ -14,13 +14,14 @@ from lambdas.eventing.settings import Settings, TableSettings
 from lambdas.eventing.stream import WindowConsumer
 from lambdas.eventing.vault import VaultSettings
 from lambdas.inventory.supplier_files import INCOMING, REPORTS
+from lambdas.notifications.settings import PaceSettings
 from lambdas.notifications.settings import Settings as NotificationsSettings
 from lambdas.orders.settings import Settings as OrdersSettings
 from lambdas.payments.settings import Settings as PaymentsSettings
 from lambdas.privacy.settings import AccountSettings
 from lambdas.privacy.settings import WorkflowSettings as ErasureSettings
 from lambdas.returns.settings import WorkflowSettings
-from lambdas.shipping.settings import Dispatch, RequestSettings
+from lambdas.shipping.settings import Dispatch, ReminderSettings, RequestSettings
 from lambdas.shipping.settings import Settings as ShippingSettings
 from stacks.constructs.packaging import PYTHON_VERSION
 from tests.stacks.hops import role_of
@@ -45,7 +46,10 @@ OWN_SETTINGS: dict[str, type[Settings]] = {
 }
 """The settings that individual functions read instead."""
 MORE_SETTINGS: dict[str, tuple[type[Settings], ...]] = {
+    "Notifications/SendEmail/Function": (PaceSettings,),
+    "Notifications/SendSms/Function": (PaceSettings,),
     "Shipping/RequestShipment/Function": (Dispatch, RequestSettings),
+    "Shipping/TakeCarrierEvent": (ReminderSettings,),
 }
 """The settings that individual functions read, too."""
 KERNEL_SETTINGS: dict[type, type[Settings]] = {
@@ -260,13 +264,14 @@ def test_resources_have_wildcards_only_for_names_that_are_not_known_in_advance(
             if action == "ses:SendEmail":
                 assert texts(resource).endswith((":identity/*", ":configuration-set/*")), policy
                 assert statement["Condition"]["StringEquals"].keys() == {"ses:FromAddress"}
-            elif action == "scheduler:CreateSchedule":
+            elif action in {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"}:
                 assert resource["Fn::Join"][1][-1] in groups, policy
             else:
                 bucket, key = resource["Fn::Join"][1]
                 assert shop.referred(policy.stack, bucket).type == "AWS::S3::Bucket", policy
                 assert key == f"/{OBJECTS[action]}*", policy
-    assert found == {"scheduler:CreateSchedule", "ses:SendEmail", *OBJECTS}
+    schedules = {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"}
+    assert found == {"ses:SendEmail", *schedules, *OBJECTS}
 
 
 def test_only_one_function_sends_e_mail_and_only_from_the_shop(shop: Assembly) -> None:

@@ -61,6 +61,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 HOLDS_NOTHING = {
     *(f"AWS::ApiGatewayV2::{what}" for what in ("Api", "Authorizer", "Integration", "Route")),
     "AWS::ApiGatewayV2::Stage",
+    "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Cognito::UserPoolClient",

@@ -51,7 +51,7 @@ def lay_out(tmp_path: Path) -> Path:
         "bin/curl": f'exec "{sys.executable}" "{tmp_path}/curl.py" "$@"',
         # `make` checks the target but runs no recipe.
         "bin/make": f'exec "{shutil.which("make")}" -n -C "{PROJECT}" -o setup "$@"',
-        "bin/sleep": f'exec "{shutil.which("sleep")}" 0.1',
+        "bin/sleep": f'exec "{shutil.which("sleep")}" 0.4',
         ".venv/bin/python": f'exec "{sys.executable}" "$@"',
     }
     for name, text in programs.items():
