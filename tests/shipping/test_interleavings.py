@@ -85,6 +85,8 @@ class Interleavings(RuleBasedStateMachine):
             known = state != "delivered" or self.shipping.shipment(order_id).get("tracking_id")
             if known and state in {"requested", "shipped", "delivered"}:
                 assert self.shipping.shipment(order_id)["tracking_id"] == parcel["tracking_id"]
+            # The report of a delivery cancels the reminder.
+            if state in {"requested", "shipped"}:
                 assert f"shipment-{order_id}" in self.shipping.schedules()
             if state == "delivered":
                 assert parcel["status"] == state
@@ -99,6 +101,8 @@ class Interleavings(RuleBasedStateMachine):
                     self.shipping.cancel(order_id)
                 self._report(order_id, "delivered", None)
                 assert self.shipping.state(order_id) in {"delivered", "recalled"}
+                if self.shipping.state(order_id) == "delivered":
+                    assert f"shipment-{order_id}" not in self.shipping.schedules()
                 # Inventory waits for one of these events to release the units of a cancelled order.
                 ends = {"OrderDelivered", "ShipmentRecalled"} & set(
                     self.shipping.published(order_id)
