@@ -265,6 +265,22 @@ def test_without_a_maximum_pollers_grow_from_five(template: Cloud, rehearse: Reh
     assert len(deliveries(shop)) == 30
 
 
+def test_pollers_grow_from_five_to_the_maximum_concurrency(
+    template: Cloud, rehearse: Rehearse
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+    consume(template, BatchSize=1, ScalingConfig={"MaximumConcurrency": 12})
+    shop = rehearse()
+    send(shop, *["sleep 10"] * 30)
+    shop.run_for(0.5)
+    assert shop.function("Shop/Function").active == 7
+    shop.run_for(4)
+    assert shop.function("Shop/Function").active == 12
+    shop.run_until_idle()
+    assert len(deliveries(shop)) == 30
+    assert shop.function("Shop/Function").environments == 12
+
+
 def test_messages_that_no_filter_matches_are_deleted(template: Cloud, rehearse: Rehearse) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html"""
     consume(

@@ -102,7 +102,7 @@ class QueueMapping:
             if moment is not None:
                 # A little later, since moto counts in milliseconds.
                 self._poll_at(max(moment, self._scheduler.now()) + 0.001)
-        elif self._active >= self._limit() and self._maximum_concurrency is None:
+        elif self._active >= self._limit() and self._limit() != self._maximum_concurrency:
             self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
 
     def _gathers(self, available: int) -> bool:
@@ -119,10 +119,10 @@ class QueueMapping:
         return True
 
     def _limit(self) -> int:
-        if self._maximum_concurrency is not None:
-            return self._maximum_concurrency
+        """Returns how many batches may be handled now. A maximum does not let them grow faster."""
+        most = self._maximum_concurrency or LIMITS["lambda.queue_pollers"]
         busy = self._scheduler.now() - self._busy_since if self._active else 0.0
-        return min(LIMITS["lambda.queue_pollers"], _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
+        return min(most, _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
 
     def _deliver(self, messages: list[Message]) -> None:
         try:
