@@ -11,6 +11,7 @@ from statistics import fmean, quantiles
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from cdk_rehearsal import Load, Loads, Record, Rehearsal, RehearsalError
 
@@ -112,13 +113,21 @@ class Flows:
         """The contexts to whose tables a function writes."""
         self._inner: defaultdict[str, list[float]] = defaultdict(list)
         self._inner_of: dict[str, str] = {}
+        self._cold: defaultdict[str, float] = defaultdict(float)
+        """By execution, the time of cold starts in it."""
+        self._ended: dict[str, str] = {}
+        """The last execution of each workflow."""
+        self._waited: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        """By function, when it has waited for an execution, and the time of cold starts in it."""
+        self._slower: defaultdict[str, float] = defaultdict(float)
+        """By function, the time of all these cold starts."""
         self._outside: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._sizes: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         rehearsal.meter.listen(self._on_record)
 
     def flow(self, orders: int) -> Flow:
         """Ends the measurement, and divides it by the number of orders."""
-        load = self._loads.load(orders)
+        load = self._warm(self._loads.load(orders))
         causes = {key: self._cause(event) for key, event in self._published.items()}
         began = self._began()
         counts: Counter[tuple[Stop, Stop, bool]] = Counter()
@@ -192,6 +201,7 @@ class Flows:
         if source == "AWS::StepFunctions::StateMachine":
             self._inner_of[record.target] = record.source
             self._inner[record.source].append(_seconds(record))
+            self._cold[record.detail["execution"]] += record.detail["init_s"]
         elif source == "AWS::ApiGatewayV2::Api":
             self._visit(Stop(record.target), "", record)
 
@@ -203,9 +213,15 @@ class Flows:
     def _on_outbound(self, record: Record) -> None:
         self._outside[record.source][record.target] += 1
 
+    def _on_execution(self, record: Record) -> None:
+        if record.detail["what"] == "ended":
+            self._ended[record.source] = record.detail["execution"]
+
     def _on_call(self, record: Record) -> None:
         if record.detail["operation"] == "StartSyncExecution":
             self._starters[record.target] = record.source
+            cold_s = self._cold.pop(self._ended[record.target], 0.0)
+            self._waited[record.source].append((record.time, cold_s))
         elif record.detail["operation"] in _WRITES:
             self._writes[record.source].add(_context(record.target))
 
@@ -243,13 +259,33 @@ class Flows:
             return
         items: Sequence[str] = record.detail.get("messages") or record.detail.get("records") or ()
         if items:
-            self._sizes[record.target].append((len(items), _seconds(invoked)))
+            seconds = _seconds(invoked) - self._cold_within(invoked, len(items))
+            self._sizes[record.target].append((len(items), seconds))
         if "records" in record.detail:
             self._readers[record.source] = record.target
         for message in record.detail.get("messages", ()):
             if message in self._queued:
                 id_, what, _ = self._queued[message]
                 self._visit(Stop(record.target, what), id_, invoked)
+
+    def _cold_within(self, record: Record, items: int) -> float:
+        """Returns the time of cold starts in the executions that an invocation has waited for."""
+        start, waited = record.time - record.detail["duration_s"], self._waited[record.target]
+        waited[:] = [each for each in waited if each[0] >= start]
+        now, waited[:] = waited[:items], waited[items:]
+        cold_s = sum(each for _, each in now)
+        self._slower[record.target] += cold_s
+        return cold_s
+
+    def _warm(self, load: Load) -> Load:
+        """Returns what was measured without cold starts in the workflows that a function awaits."""
+        batches = {
+            function: replace(
+                each, item_s=each.item_s - self._slower[function] / (each.items * load.orders)
+            )
+            for function, each in load.batches.items()
+        }
+        return replace(load, batches=batches)
 
     def _visit(self, stop: Stop, id_: str, record: Record) -> None:
         self._counts[stop] += 1

@@ -277,6 +277,8 @@ class _Station:
         self._reserved = hop.reserved
         self._running = 0
         self._warm = 0
+        self._inner: defaultdict[int, list[float]] = defaultdict(list)
+        """When each environment of the functions in a workflow is free, by the place in it."""
 
     def take(self, message: _Message) -> None:
         """Takes an item that has arrived."""
@@ -310,11 +312,31 @@ class _Station:
         self._running += 1
         if self._running > self._warm:
             self._warm = self._running
-            seconds += run.draw(BILLED.cold_start_s) * (1 + hop.within.invocations)
+            seconds += run.draw(BILLED.cold_start_s)
+        seconds += self._cold_within(items)
         if seconds > hop.timeout_s:
             counts.failed += items
             return hop.timeout_s, False
         return seconds, True
+
+    def _cold_within(self, items: int) -> float:
+        """Returns how long cold starts of functions in a workflow delay an invocation."""
+        within, run = self.hop.within, self.run
+        if not within.invocations:
+            return 0.0
+        each = within.seconds / within.invocations
+        time, delay = run.now, 0.0
+        for _ in range(items):
+            for number in range(int(within.invocations + run.random.random())):
+                free = self._inner[number]
+                if free and free[0] <= time:
+                    heapq.heappop(free)
+                else:
+                    cold = run.draw(BILLED.cold_start_s)
+                    time, delay = time + cold, delay + cold
+                time += each
+                heapq.heappush(free, time)
+        return delay
 
     def end(self) -> None:
         """Ends an invocation."""
