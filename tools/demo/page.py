@@ -14,7 +14,7 @@ from tools.demo.audit import Check, side_text
 from tools.demo.books import Books
 from tools.demo.customers import Customers, shop_id_of
 from tools.demo.stock_file import CatalogueItem
-from tools.demo.supplier import files_of, hand_in
+from tools.demo.supplier import files_of, hand_in, reports
 from tools.demo.take_part import Viewer
 from tools.demo.visits import Visit, start_visit
 from workspace.isolation import PROJECT
@@ -22,6 +22,8 @@ from workspace.isolation import PROJECT
 _SETTLED_AFTER_S = 2 * 86_400
 """Virtual seconds after which every retry has ended."""
 _STEP_S = 1.0
+_IMPORTED_AFTER_S = 60.0
+"""Virtual seconds after which customers come although a file has no report, because of a fault."""
 
 
 @dataclass
@@ -68,11 +70,15 @@ class Door:
                 start_visit(self.customers, again)
 
     def _deliver(self, lap: int) -> None:
-        """Lets the supplier deliver everything again."""
+        """Lets the supplier deliver everything again, and waits for it unless a fault prevents it."""
+        shop = self.customers.shop
         for file in files_of(self.catalogue):
             again = replace(file, name=f"{lap}-{file.name}")
-            hand_in(self.customers.shop, [again])
+            hand_in(shop, [again])
             self.books.take(again)
+        deadline = shop.clock.now() + _IMPORTED_AFTER_S
+        while len(reports(shop)) < len(self.books.files) and shop.clock.now() < deadline:
+            shop.scheduler.sleep(_STEP_S)
 
 
 def serve_page(books: Books, door: Door) -> Console:
