@@ -25,7 +25,9 @@ def shop(assembly: Path) -> Iterator[Shop]:
         scenario.open()
         scenario.visit()
         shop.assert_books_balance()
+        known = len(rehearsal.meter.records)
         yield shop
+        assert len(rehearsal.meter.records) == known, "a fixture changed the shop of all tests"
 
 
 @pytest.fixture(scope="package")
