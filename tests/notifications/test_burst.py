@@ -1,4 +1,4 @@
-"""The pace of senders: a burst of messages waits in its queue, and none is refused or parked."""
+"""A burst of messages waits in its queue for the account's rate, and none is parked."""
 
 from pathlib import Path
 
