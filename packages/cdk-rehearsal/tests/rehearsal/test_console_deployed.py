@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -322,6 +323,44 @@ def test_a_report_is_an_invocation(line: object, duration_s: float, error: objec
     (record,) = read(SHIP, line)
     assert (record.kind, record.source, record.target) == ("invocation", "Shop/Orders", "Shop/Ship")
     assert record.detail == {"request_id": "r-1", "duration_s": duration_s, "error": error}
+
+
+SPAN = {
+    **{"type": "span", "trace_id": "1" * 32, "span_id": "2" * 16, "name": "ship"},
+    **{"start": "2026-01-05T08:00:01+00:00", "duration_ms": 12.5, "outcome": "done"},
+}
+STOPPED = {"status": "timeout", "metrics": {"durationMs": 3000}, "requestId": "r-1"}
+FAILED = {"status": "error", "errorType": "ValueError", "requestId": "r-1"}
+
+
+@pytest.mark.parametrize(
+    ("more", "invocations"),
+    [
+        ({}, [("2" * 16, 0.0125, None)]),
+        ({"outcome": "duplicate"}, [("2" * 16, 0.0125, None)]),
+        (
+            {"outcome": "failed", "error": "ValueError"},
+            [("2" * 16, 0.0125, {"errorType": "ValueError"})],
+        ),
+    ],
+)
+def test_a_span_is_an_invocation_if_lambda_reports_none(
+    more: dict[str, object], invocations: list[object]
+) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html"""
+    elsewhere = {**SPAN, "trace_id": "3" * 32, "span_id": "4" * 16}
+    lines = ({**SPAN, **more}, {**elsewhere, **more})
+    found = read(replace(SHIP, reports=False), *lines)
+    assert [tuple(each.detail.values()) for each in found] == invocations
+    assert read(SHIP, *lines) == []
+
+
+def test_a_failure_counts_once_beside_spans_and_one_that_left_none_counts_too() -> None:
+    quiet = replace(SHIP, reports=False)
+    failed, stopped = ({"type": "platform.report", "record": each} for each in (FAILED, STOPPED))
+    assert len(read(quiet, {**SPAN, "outcome": "failed"}, failed)) == 1
+    assert len(read(quiet, SPAN, stopped)) == 2
+    assert len(read(quiet, failed, failed)) == 2
 
 
 @pytest.mark.parametrize(

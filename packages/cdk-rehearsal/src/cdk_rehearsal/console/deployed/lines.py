@@ -45,6 +45,8 @@ class Writer:
     """Its physical name: in a group of several functions, streams have it."""
     source: str = ""
     """What invokes it, if only one thing does."""
+    reports: bool = True
+    """For a function, whether Lambda logs each invocation. If not, spans of the handler count."""
     access: Mapping[str, str] | None = None
     """For an API, the variables of its access log, by the names in a line."""
 
@@ -57,6 +59,10 @@ class LineReader:
         """Events by their own id."""
         self._started: dict[str, float] = {}
         """When executions began."""
+        self._work: set[tuple[str, str, str, float]] = set()
+        """Units of work that a span has reported."""
+        self._traced: set[str] = set()
+        """The functions whose invocations are known from spans."""
 
     def records(self, writer: Writer, time: float, message: str) -> Iterator[Record]:
         """Yields what a line of a writer, logged at a time, says."""
@@ -65,9 +71,12 @@ class LineReader:
             if line is None:
                 yield from _text_report(writer, time, message)
             elif line.get("type") == "platform.report":
-                yield from _report(writer, time, line)
+                if writer.path not in self._traced or _left_no_span(line):
+                    yield from _report(writer, time, line)
             elif "_aws" not in line:
                 yield from self._logged(writer, time, line)
+                if line.get("type") == "span" and not writer.reports:
+                    yield from self._span(writer, time, line)
         elif line is None:
             return
         elif writer.kind == "workflow":
@@ -106,6 +115,21 @@ class LineReader:
                 "line": line,
             },
         )
+
+    def _span(self, writer: Writer, time: float, line: dict[str, Any]) -> Iterator[Record]:
+        """Yields a unit of work as an invocation, once: it has a line in each trace that it joins.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+        """
+        milliseconds = float(line.get("duration_ms") or 0)
+        work = (writer.path, str(line.get("name")), str(line.get("start")), milliseconds)
+        if work in self._work:
+            return
+        self._work.add(work)
+        self._traced.add(writer.path)
+        failed = line.get("outcome") == "failed"
+        error = {"errorType": str(line.get("error") or "failed")} if failed else None
+        yield _invocation(writer, time, str(line.get("span_id")), milliseconds, error)
 
     # -- workflows ------------------------------------------------------------------------
 
@@ -174,6 +198,13 @@ def _report(writer: Writer, time: float, line: Mapping[str, Any]) -> Iterator[Re
     error = {"errorType": record.get("errorType") or record["status"]} if failed else None
     milliseconds = float((record.get("metrics") or {}).get("durationMs") or 0)
     yield _invocation(writer, time, str(record.get("requestId")), milliseconds, error)
+
+
+def _left_no_span(line: Mapping[str, Any]) -> bool:
+    """Whether the runtime was stopped, so that the handler could log nothing."""
+    record = line.get("record") or {}
+    error = str(record.get("errorType") or "")
+    return record.get("status") == "timeout" or error.startswith(("Runtime.", "Sandbox."))
 
 
 def _text_report(writer: Writer, time: float, message: str) -> Iterator[Record]:

@@ -396,7 +396,8 @@ class Reader:
             sources = invokers.get(function.path, set())
             source = next(iter(sources)) if len(sources) == 1 else ""
             source = self._map.aliases.get(source, source)
-            writer = Writer(function.path, "function", name, source)
+            reports = logging.get("SystemLogLevel", "INFO") != "WARN"
+            writer = Writer(function.path, "function", name, source, reports)
             found.setdefault(group, []).append(writer)
         for machine, _ in self._places.of("AWS::StepFunctions::StateMachine"):
             logging = machine.properties.get("LoggingConfiguration") or {}
