@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -76,7 +77,7 @@ def test_commands_are_printed_again_at_the_end_if_the_endpoint_stays(
 
     def rehearse(*_: object, announce: object, conclude: object, **__: object) -> object:
         announce(None, "")  # type: ignore[operator]
-        run = type("DemoRun", (), {"passes": True})()
+        run = SimpleNamespace(passes=True, checks=[], records=[], evidence=None)
         conclude(None, run)  # type: ignore[operator]
         return run
 
