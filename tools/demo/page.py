@@ -70,7 +70,7 @@ class Door:
                 start_visit(self.customers, again)
 
     def _deliver(self, lap: int) -> None:
-        """Lets the supplier deliver everything again, and waits for it unless a fault prevents it."""
+        """Lets the supplier deliver everything again, and waits until it is imported."""
         shop = self.customers.shop
         for file in files_of(self.catalogue):
             again = replace(file, name=f"{lap}-{file.name}")

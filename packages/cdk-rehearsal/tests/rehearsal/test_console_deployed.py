@@ -326,8 +326,13 @@ def test_a_report_is_an_invocation(line: object, duration_s: float, error: objec
 
 
 SPAN = {
-    **{"type": "span", "trace_id": "1" * 32, "span_id": "2" * 16, "name": "ship"},
-    **{"start": "2026-01-05T08:00:01+00:00", "duration_ms": 12.5, "outcome": "done"},
+    "type": "span",
+    "trace_id": "1" * 32,
+    "span_id": "2" * 16,
+    "name": "ship",
+    "start": "2026-01-05T08:00:01+00:00",
+    "duration_ms": 12.5,
+    "outcome": "done",
 }
 STOPPED = {"status": "timeout", "metrics": {"durationMs": 3000}, "requestId": "r-1"}
 FAILED = {"status": "error", "errorType": "ValueError", "requestId": "r-1"}
