@@ -17,9 +17,10 @@ MAX_SHARE = 0.40
 """The most CPU time of a handler's import, as a share of the reference's."""
 MAX_MODULES = 385
 """The goal. No handler reaches it yet: see docs/decisions/0009."""
-MODULES_REACHED = 558
+MODULES_REACHED = 560
 """The limit that tests enforce until then: the present maximum.
 
+Two of them are `lambdas.eventing.trace`, in place of X-Ray, and the pace of the e-mail sender.
 Counted on the runtime's Python 3.14. Older versions import three to six modules fewer.
 """
 MAX_PEAK_BYTES = 45 * 2**20
