@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -47,6 +48,7 @@ class Pace:
         self._shop = shop
         self._hurried = hurried
         self._viewer = viewer or _Nobody()
+        self._haste = 1.0
         self._records = 0
         self._busy = shop.clock.now()
         self._start()
@@ -55,7 +57,7 @@ class Pace:
         """Runs a short step of virtual time."""
         viewer = self._viewer
         quiet = self._shop.clock.now() - self._busy > _QUIET_S and viewer.skips_quiet
-        self._shop.run_for(_LONG_STEP_S if quiet else _STEP_S * min(max(viewer.speed, 0.1), 20))
+        self._shop.run_for(_LONG_STEP_S if quiet else _STEP_S * min(max(self._speed, 0.1), 20))
         if len(self._shop.meter.records) > self._records:
             self._records = len(self._shop.meter.records)
             self._busy = self._shop.clock.now()
@@ -64,6 +66,15 @@ class Pace:
             self._start()
         else:
             self._wait()
+
+    @contextmanager
+    def hastened(self, times: float) -> Iterator[None]:
+        """Is faster within the block, by a factor."""
+        self._haste = times
+        self._start()
+        yield
+        self._haste = 1.0
+        self._start()
 
     def tick(self) -> None:
         """Lets the viewer see what has happened, and change the pace."""
@@ -106,13 +117,17 @@ class Pace:
         except KeyboardInterrupt:
             return
 
+    @property
+    def _speed(self) -> float:
+        return self._viewer.speed * self._haste
+
     def _start(self) -> None:
         self._changes = self._viewer.changes
         self._origin = (self._shop.clock.now(), _monotonic())
 
     def _wait(self) -> None:
         virtual, real = self._origin
-        ahead = (self._shop.clock.now() - virtual) / self._viewer.speed - (_monotonic() - real)
+        ahead = (self._shop.clock.now() - virtual) / self._speed - (_monotonic() - real)
         if ahead > 0 and not self._hurried:
             _pause(ahead)
 

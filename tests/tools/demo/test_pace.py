@@ -112,6 +112,17 @@ def test_the_viewer_chooses_the_speed(wall: FakeClock, speed: float) -> None:
     assert wall.now - 100 == pytest.approx(10 / speed, rel=0.1)
 
 
+def test_the_demo_hastens_what_the_viewer_chose(wall: FakeClock) -> None:
+    shop = FakeRehearsal(*BUSY)
+    pace = Pace(shop, viewer=FakeViewer(wall, speed=0.5))  # type: ignore[arg-type]
+    pace.run_until(lambda: shop.now >= 5, lambda: None)
+    with pace.hastened(4):
+        pace.run_until(lambda: shop.now >= 7, lambda: None)
+    assert wall.now - 100 == pytest.approx(5 / 0.5 + 2 / 2, rel=0.1)
+    pace.run_until(lambda: shop.idle, lambda: None)
+    assert wall.now - 100 == pytest.approx(8 / 0.5 + 2 / 2, rel=0.1)
+
+
 def test_quiet_time_is_not_skipped_if_the_viewer_does_not_want_it(wall: FakeClock) -> None:
     watched(FakeRehearsal(0.1, 60), FakeViewer(wall, skips_quiet=False))
 
