@@ -164,7 +164,12 @@ def test_each_alarm_has_a_low_threshold_and_fires_within_minutes(shop: Assembly)
         assert 0 < properties["Threshold"] <= watch.at_most, alarm
         takes_s = metric["Period"] * properties["EvaluationPeriods"]
         assert takes_s <= watch.within_s, alarm
-        assert properties.get("ActionsEnabled", True) is True, alarm
+
+
+def test_no_alarm_is_switched_off(shop: Assembly) -> None:
+    alarms = shop.of_type("AWS::CloudWatch::Alarm")
+    assert alarms
+    assert [each.path for each in alarms if not each.properties.get("ActionsEnabled", True)] == []
 
 
 def test_custom_metrics_have_names_that_the_code_uses(shop: Assembly) -> None:
