@@ -34,13 +34,19 @@ from stacks.environment import environment_named
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report
 from tools.demo.csv_file import UnusableFile
-from tools.demo.observation import observed, over_zero, sample_setup
+from tools.demo.observation import (
+    QUIET_RATE,
+    measuring_options,
+    observed,
+    over_zero,
+    read_measured,
+    sample_setup,
+)
+
+_COMMAND = "make capacity"
 
 SHORT, UNUSABLE = 1, 2
 """Exit codes: a hop does not carry the rate; nothing could run."""
-
-RATE = 2.0
-"""Orders per second that are rehearsed: fewer than any hop carries, so that none is retried."""
 
 PARCEL_DAYS = 2.0
 """How long a parcel is on its way, and its reminder exists. The demo's carrier takes minutes."""
@@ -95,7 +101,7 @@ def measure(assembly: Path, *, seed: int) -> Load:
     load = observed(
         assembly,
         sample_setup(seed),
-        rate=RATE,
+        rate=QUIET_RATE,
         seed=seed,
         begin=Loads,
         end=Loads.load,
@@ -123,7 +129,7 @@ def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
         "or one of your account",
         *more,
         "",
-        f"measured: {load.orders} orders, which came at {RATE:g} per second",
+        f"measured: {load.orders} orders, which came at {QUIET_RATE:g} per second",
         f"first bottleneck: {_name(first)}, at "
         f"{first.orders_per_second:,.1f} orders per second: {_remedy(first)}",
     ]
@@ -159,24 +165,16 @@ def _stated(stage: str) -> dict[str, int]:
 
 def _read(file: Path | None) -> Load | None:
     """Returns the load in a report of --json, which another run has measured."""
-    if file is None:
-        return None
-    try:
-        return msgspec.convert(json.loads(file.read_bytes())["load"], Load)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RehearsalError(
-            f"{file} is no report of make capacity ({error}): write one with --json"
-        ) from error
+    return read_measured(file, Load, name="load", command=_COMMAND)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="make capacity",
+        prog=_COMMAND,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
-    parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
+    measuring_options(parser, _COMMAND)
     parser.add_argument(
         "--orders-per-second",
         type=over_zero,
@@ -187,14 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quotas", type=Path, metavar="FILE", help="the quotas of an account, in TOML"
     )
-    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
-    parser.add_argument(
-        "--measured",
-        type=Path,
-        metavar="FILE",
-        help="do not rehearse: take what an earlier run measured and wrote with --json",
-    )
     return parser
 
 

@@ -1,13 +1,15 @@
-"""What tools that measure orders share: an observed rehearsal at a rate, and a type of option."""
+"""What tools that measure orders share: an observed rehearsal at a rate, and their options."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 
-from cdk_rehearsal import BILLED, Rehearsal
+from cdk_rehearsal import BILLED, Rehearsal, RehearsalError
 from tools.demo import sample
 from tools.demo.display import Display
 from tools.demo.orders_file import read_orders
@@ -17,6 +19,9 @@ from tools.demo.visits import sample_visits
 
 Observer = TypeVar("Observer")
 Result = TypeVar("Result")
+
+QUIET_RATE = 2.0
+"""Orders per second that are fewer than any hop carries, so that none is retried."""
 
 
 def sample_setup(seed: int) -> DemoSetup:
@@ -57,6 +62,36 @@ def observed(
         latency=BILLED,
     )
     return results[0]
+
+
+def measuring_options(parser: argparse.ArgumentParser, command: str) -> None:
+    """Adds the options of a command that measures a stage, or takes what `command` has measured."""
+    parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
+    parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        metavar="FILE",
+        help=f"do not rehearse: take what {command} measured and wrote with --json",
+    )
+
+
+def read_measured(
+    file: Path | None, type_: type[Result], *, name: str, command: str
+) -> Result | None:
+    """Returns what another run of a command has measured, under a name in its report of --json.
+
+    Raises RehearsalError for another file.
+    """
+    if file is None:
+        return None
+    try:
+        return msgspec.convert(json.loads(file.read_bytes())[name], type_)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RehearsalError(
+            f"{file} is no report of {command} ({error}): write one with --json"
+        ) from error
 
 
 def over_zero(text: str) -> float:

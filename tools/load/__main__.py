@@ -23,10 +23,10 @@ import msgspec
 from cdk_rehearsal import Assembly, quotas_of
 from stacks.synthesis import host_assembly
 from tools.demo import json_report
-from tools.demo.observation import over_zero
+from tools.demo.observation import measuring_options, over_zero
 from tools.load.chart import chart
 from tools.load.flows import ORDER, Flow, Stop
-from tools.load.measuring import CONFIRMED, ERRORS, UNUSABLE, measure, read_flow
+from tools.load.measuring import COMMAND, CONFIRMED, ERRORS, UNUSABLE, measure, read_flow
 from tools.load.patterns import PATTERNS, Pattern
 from tools.load.settings import Hop, hops_of
 from tools.load.simulation import Outcome, Slow, percentile, simulate
@@ -314,13 +314,12 @@ def _host(text: str) -> tuple[str, float, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="make load",
+        prog=COMMAND,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option: Callable[..., Any] = parser.add_argument
-    option("--stage", default="prod", help="the stage that is rehearsed (prod)")
-    option("--bus", help="classic or custom; by default the stage's kind of bus")
+    measuring_options(parser, COMMAND)
     option("--pattern", choices=[*PATTERNS], default="spike", help="how orders come (spike)")
     option(
         "--rate",
@@ -336,15 +335,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a partner that answers so many requests per second, and fewer in the overload",
     )
     option("--quotas", type=Path, metavar="FILE", help="the quotas of an account, in TOML")
-    option("--seed", type=int, default=1, help="the same seed gives the same run (1)")
     option("--json", type=Path, metavar="FILE", help="write everything to this file")
     option("--svg", type=Path, metavar="FILE", help="draw the chart into this file")
-    option(
-        "--measured",
-        type=Path,
-        metavar="FILE",
-        help="do not rehearse: take what an earlier run measured and wrote with --json",
-    )
     return parser
 
 

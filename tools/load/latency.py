@@ -19,8 +19,9 @@ import msgspec
 
 from cdk_rehearsal import Assembly
 from stacks.synthesis import host_assembly
+from tools.demo.observation import measuring_options
 from tools.load.flows import ORDER, Flow, Stop
-from tools.load.measuring import CONFIRMED, ERRORS, UNUSABLE, measure, read_flow
+from tools.load.measuring import COMMAND, CONFIRMED, ERRORS, UNUSABLE, measure, read_flow
 from tools.load.settings import Hop, hops_of
 from tools.load.simulation import percentile
 
@@ -174,15 +175,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stage", default="prod", help="the stage that is rehearsed (prod)")
-    parser.add_argument("--bus", help="classic or custom; by default the stage's kind of bus")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
-    parser.add_argument(
-        "--measured",
-        type=Path,
-        metavar="FILE",
-        help="do not rehearse: take what make load measured and wrote with --json",
-    )
+    measuring_options(parser, COMMAND)
     options = parser.parse_args()
     try:
         directory = host_assembly(options.stage, bus=options.bus)
