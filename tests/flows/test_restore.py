@@ -4,7 +4,6 @@ import re
 import shlex
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -43,15 +42,10 @@ def account(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redrive, "client", shop.rehearsal.client)
 
 
-def items(shop: Shop, table: str) -> list[dict[str, Any]]:
-    pages = shop.rehearsal.client("dynamodb").get_paginator("scan").paginate(TableName=table)
-    return [item for page in pages for item in page["Items"]]
-
-
 def delete_all(shop: Shop, path: str) -> int:
     """The mistake of an operator. Returns how many items are gone."""
     name = shop.rehearsal.physical_id(path)
-    found = items(shop, name)
+    found = [*evidence.scan(shop.rehearsal, path)]
     for item in found:
         key = {part: item[part] for part in ("pk", "sk") if part in item}
         shop.rehearsal.client("dynamodb").delete_item(TableName=name, Key=key)
@@ -132,11 +126,10 @@ def test_what_a_consumer_wrote_in_the_second_of_the_loss_comes_back_with_its_eve
     shop: Shop,
 ) -> None:
     make_restorable(shop)
-    table = shop.rehearsal.physical_id(evidence.RETURNS)
     shop.rehearsal.run_for(600)
-    before = items(shop, table)
+    before = shop.items(evidence.RETURNS)
     order_id = shop.place({"MUG": 1}, key="in-this-second")
-    while len(items(shop, table)) == len(before):
+    while len(shop.items(evidence.RETURNS)) == len(before):
         shop.rehearsal.run_for(0.05)
     lost_at = time.time()
     delete_all(shop, evidence.RETURNS)

@@ -8,6 +8,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cdk_rehearsal.replays import Redrive, Refused
+from tools.deployed import resources_of
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -44,14 +45,8 @@ def redrive(
 def _redrive_of(stage: str, context: str, consumer: str) -> Redrive:
     """Finds a consumer's subscriber by its names. Raises Refused if there is none."""
     stack = f"orderflow-{stage}-{context}"
-    pages = client("cloudformation").get_paginator("list_stack_resources")
-    found = [
-        each["PhysicalResourceId"]
-        for page in pages.paginate(StackName=stack)
-        for each in page["StackResourceSummaries"]
-        if each["ResourceType"] == "AWS::EventsV2::Subscriber"
-        and each["LogicalResourceId"].startswith(f"{consumer}Subscriber")
-    ]
+    subscribers = resources_of(client("cloudformation"), stack, "AWS::EventsV2::Subscriber")
+    found = [arn for name, arn in subscribers.items() if name.startswith(f"{consumer}Subscriber")]
     if len(found) != 1:
         raise Refused(
             f"{len(found)} subscribers of {consumer} in {stack}: give context and consumer as "

@@ -11,6 +11,8 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools.deployed import resources_of
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 client: Any = boto3.client
@@ -82,13 +84,7 @@ class _Restore:
                 "docs/how-to/restore-the-vault.md"
             )
         stack = f"orderflow-{stage}-{context.lower()}"
-        pages = client("cloudformation").get_paginator("list_stack_resources")
-        tables = {
-            each["LogicalResourceId"]: each["PhysicalResourceId"]
-            for page in pages.paginate(StackName=stack)
-            for each in page["StackResourceSummaries"]
-            if each["ResourceType"] == "AWS::DynamoDB::GlobalTable"
-        }
+        tables = resources_of(client("cloudformation"), stack, "AWS::DynamoDB::GlobalTable")
         found = [physical for logical, physical in tables.items() if logical.startswith(name)]
         if len(found) != 1:
             raise Refused(
