@@ -48,7 +48,7 @@ class MeteredTables:
         self._now = now
         self._add = add
         self._stored: dict[_Key, _Stored] = {}
-        self._recoverable = {r.physical_id for r in resources if _recovers(r.properties)}
+        self._recoverable = {r.physical_id for r in resources if recovery_of(r.properties)}
 
     def call(
         self, who: str, perform: Perform, client: Any, operation: str, given: dict[str, Any]
@@ -227,7 +227,10 @@ def _item(table: Any, named: Attributes) -> Attributes | None:
     return None if found is None else found.to_json()["Attributes"]
 
 
-def _recovers(properties: Mapping[str, Any]) -> bool:
-    stated = [properties, *(properties.get("Replicas") or [])]
-    name = "PointInTimeRecoverySpecification"
-    return any((each.get(name) or {}).get("PointInTimeRecoveryEnabled") for each in stated)
+def recovery_of(properties: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns a table's settings of point-in-time recovery, or None if it has none."""
+    for each in (properties, *(properties.get("Replicas") or ())):
+        stated: dict[str, Any] = each.get("PointInTimeRecoverySpecification") or {}
+        if stated.get("PointInTimeRecoveryEnabled"):
+            return stated
+    return None

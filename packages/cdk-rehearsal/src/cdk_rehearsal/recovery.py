@@ -11,6 +11,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
+from cdk_rehearsal.metered_tables import recovery_of
 from cdk_rehearsal.moto_patches.entries import Entry
 from cdk_rehearsal.rehearsal import Rehearsal
 from cdk_rehearsal.sandbox.patching import Patches
@@ -41,11 +42,8 @@ class TableRecovery:
         self._changes: defaultdict[str, list[_Change]] = defaultdict(list)
         self._patch(rehearsal._hooks.patches)
         for resource in rehearsal.resources:
-            if resource.type in ("AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"):
-                (stated,) = resource.properties.get("Replicas") or [resource.properties]
-                enabled = stated.get("PointInTimeRecoverySpecification", {})
-                if enabled.get("PointInTimeRecoveryEnabled"):
-                    self._backend.update_continuous_backups(resource.physical_id, enabled)
+            if stated := recovery_of(resource.properties):
+                self._backend.update_continuous_backups(resource.physical_id, stated)
 
     def _patch(self, patches: Patches) -> None:
         put, delete = Table.put_item, Table.delete_item

@@ -97,12 +97,13 @@ class QueueMapping:
                     name=f"batch of {self._queue.path} for {self._function.path}",
                     critical=True,
                 )
-        if self._active < self._limit() and self._waits_since is None:
+        limit = self._limit()
+        if self._active < limit and self._waits_since is None:
             moment = self._queue.next_visible()
             if moment is not None:
                 # A little later, since moto counts in milliseconds.
                 self._poll_at(max(moment, self._scheduler.now()) + 0.001)
-        elif self._active >= self._limit() and self._limit() != self._maximum_concurrency:
+        elif self._active >= limit and limit != self._maximum_concurrency:
             self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
 
     def _gathers(self, available: int) -> bool:
