@@ -49,7 +49,7 @@ class Inventory(ContextStack):
             platform=platform,
             pending_index=True,
             append_only=stock_store.RECORDS,
-            gathering=outbox_table.GATHERING,
+            gathering=outbox_table.BRIEF_GATHERING,
         )
         self.reserve_stock = self.function("ReserveStock", reserve_stock.handler)
         self.release_stock = self.function("ReleaseStock", release_stock.handler)

@@ -27,7 +27,7 @@ from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.metric import sms_spending
-from stacks.constructs.outbox_table import GATHERING, OutboxTable
+from stacks.constructs.outbox_table import BRIEF_GATHERING, OutboxTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queue_consumer import LEAST_CONCURRENCY
@@ -50,7 +50,7 @@ class Notifications(ContextStack):
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
-        self.table = OutboxTable(self, "Customers", platform=platform, gathering=GATHERING)
+        self.table = OutboxTable(self, "Customers", platform=platform, gathering=BRIEF_GATHERING)
         secret = self._webhook_secret()
         self.settings = Settings(
             table_name=self.table.settings.table_name,
@@ -66,7 +66,7 @@ class Notifications(ContextStack):
             "AddressCustomer",
             address_customer.handler,
             seconds_per_order=0.17,
-            gathering=GATHERING,
+            gathering=BRIEF_GATHERING,
         )
         topic = EventTopic(self, "Requests", platform=platform, carries=NotificationRequested)
         email = self._sender(

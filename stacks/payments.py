@@ -20,7 +20,7 @@ from lambdas.payments.settings import Settings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
-from stacks.constructs.outbox_table import GATHERING, OutboxTable
+from stacks.constructs.outbox_table import BRIEF_GATHERING, OutboxTable
 from stacks.constructs.partner import payment_provider
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import WAITING_MB
@@ -40,7 +40,7 @@ class Payments(ContextStack):
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
         self.table = OutboxTable(
-            self, "Payments", platform=platform, pending_index=True, gathering=GATHERING
+            self, "Payments", platform=platform, pending_index=True, gathering=BRIEF_GATHERING
         )
         provider = payment_provider(self, platform=platform)
         self.settings = Settings(

@@ -23,7 +23,7 @@ RETRY_HOURS = 20
 """How long the relay retries a batch: less than the 24 hours that a stream keeps its records.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 
-GATHERING = Duration.seconds(5)
+BRIEF_GATHERING = Duration.seconds(5)
 """How long the relay gathers events for which nobody waits: fewer invocations cost less."""
 
 

@@ -18,7 +18,7 @@ from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_STREAM_RETRIES, DeadLetterQueue
 
 WINDOW = Duration.seconds(60)
-GATHERING = Duration.seconds(30)
+_GATHERING = Duration.seconds(30)
 """How long records are collected for a batch, so that one transaction writes fewer rows."""
 
 PAGE = "a-record-of-the-stream-was-parked"
@@ -64,7 +64,7 @@ class StreamConsumer(Construct):
                 stream,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 tumbling_window=WINDOW,
-                max_batching_window=GATHERING,
+                max_batching_window=_GATHERING,
                 batch_size=500,
                 parallelization_factor=1,
                 report_batch_item_failures=True,
