@@ -72,9 +72,11 @@ class Pace:
         """Is faster within the block, by a factor."""
         self._haste = times
         self._start()
-        yield
-        self._haste = 1.0
-        self._start()
+        try:
+            yield
+        finally:
+            self._haste = 1.0
+            self._start()
 
     def tick(self) -> None:
         """Lets the viewer see what has happened, and change the pace."""
