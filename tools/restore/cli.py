@@ -31,7 +31,7 @@ def restore(
     table: Annotated[str, typer.Argument(help="Its name in the stack, such as Orders.")],
     stage: Annotated[str, typer.Option(help="The stage.")] = "prod",
     at: Annotated[
-        datetime | None, typer.Option(help="The last second before the loss, in UTC: begin.")
+        datetime | None, typer.Option(help="Begin: the second of the loss, in UTC.")
     ] = None,
     copy: Annotated[
         bool, typer.Option("--copy", help="Copy what is missing from the restored table.")
