@@ -39,7 +39,7 @@ function Form({ form, done }) {
         {form.fields.map((field) => (
           <label key={field.name}>{field.label}
             <Input field={field} id={`${form.name} ${field.name}`} value={values[field.name] ?? start(field)}
-              change={(event) => setValues({ ...values, [field.name]: event.target.value })} />
+              keep={(event) => setValues((kept) => ({ ...kept, [field.name]: event.target.value }))} />
           </label>
         ))}
         <button type="submit" class="main" disabled={busy} aria-busy={busy}>{busy ? "…" : form.name}</button>
@@ -52,18 +52,20 @@ function Form({ form, done }) {
 // What a text begins with, if nothing is given: what fits best now.
 const start = (field) => field.value || (field.kind === "text" && field.options[0]) || "";
 
-function Input({ field, id, value, change }) {
+// A field that has the focus keeps its text: what fits best may change while somebody types.
+function Input({ field, id, value, keep }) {
   if (field.kind === "choice") {
     return (
-      <select value={value} onChange={change}>
+      <select value={value} onChange={keep}>
         {field.options.map((option) => <option key={option}>{option}</option>)}
       </select>
     );
   }
-  if (field.kind === "lines") return <textarea rows="4" value={value} onInput={change} spellcheck={false} />;
+  if (field.kind === "lines") return <textarea rows="4" value={value} onFocus={keep} onInput={keep} spellcheck={false} />;
   return (
     <>
-      <input type={field.kind} value={value} onInput={change} required autocomplete="off" spellcheck={false} list={id} />
+      <input type={field.kind} value={value} onFocus={keep} onInput={keep} required autocomplete="off"
+        spellcheck={false} list={id} />
       <datalist id={id}>{field.options.map((option) => <option key={option} value={option} />)}</datalist>
     </>
   );

@@ -205,7 +205,14 @@ const plans = {
     };
 
     await tab("Take part");
+    const field = page.getByRole("form", { name: "Cancel", exact: true }).getByLabel(/^Order/);
+    await field.focus();
+    seen.focused = [await field.inputValue()];
+    const newest = () => field.evaluate((input) => input.list.options[0]?.value);
+    const earlier = await newest();
     const placed = await act("Order", { Customer: "me", Quantity: "2", "Who carries the parcel": "you" });
+    while ((await newest()) === earlier) await page.waitForTimeout(50);
+    seen.focused.push(await field.inputValue());
     const order = JSON.parse(await placed.locator("pre").textContent()).order_id;
     const follow = async (type) => {
       await page.goto(`${url}#/trace/${order}`);

@@ -333,6 +333,9 @@ def test_the_viewer_acts_as_everybody_outside_the_shop_and_asks_what_if(
         assert '"code": "not_cancellable"' in said["too late"]
         assert said["nothing"].startswith("✕ The order: the API answers 400")
         assert "quantity" in said["nothing"]
+    with subtests.test("a field that has had the focus keeps its text"):
+        before, after = seen["focused"]
+        assert after == before
     with subtests.test("an unknown order is an error"):
         assert said["unknown"].startswith("✕ No customer has placed the order 'o-unknown'")
     with subtests.test("the books balance with what the viewer has done"):
