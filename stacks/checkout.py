@@ -78,6 +78,7 @@ class Checkout(ContextStack):
             timeout=_CONSUMER_TIMEOUT,
             memory_mb=WAITING_MB,
             seconds_per_order=1.23,  # it waits for the workflow
+            orders_per_second=platform.environment.payments_per_second,
             batch_size=1,  # an order that waits for its payment must not delay others
         )
 

@@ -29,12 +29,17 @@ SANDBOX = "sandbox"
 """A provider or carrier for trials, which charges and ships nothing."""
 
 
+REQUESTS_PER_PAYMENT = 5.25
+"""The requests to Stripe that an order takes, refunds included: `make load` measures it."""
+
+
 _RATES = (
     "orders_per_second",
     "orders_per_day",
     "usd_per_month",
     "emails_per_second",
     "sms_per_second",
+    "stripe_requests_per_second",
 )
 
 
@@ -134,6 +139,12 @@ class Environment:
 
     https://docs.aws.amazon.com/general/latest/gr/sns.html
     """
+    stripe_requests_per_second: int = 100
+    """The account's rate at Stripe (100, and 25 in its sandboxes), of which an order takes five.
+
+    More orders than that wait in their queue before they are checked out. Set it after Stripe has
+    raised it. https://docs.stripe.com/rate-limits
+    """
     sms_usd_per_month: float = 1.0
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
     alarm_email: str | None = None
@@ -187,6 +198,16 @@ class Environment:
                     f"{setting} of stage {self.name} is {SANDBOX!r}, but the stage keeps data and "
                     f"so counts as a real shop: set {setting}={real!r} in stacks/environment.py"
                 )
+
+    @property
+    def payments_per_second(self) -> float:
+        """The orders per second for which consumers that call the payment provider are sized.
+
+        What is in work at once has to be answered within a timeout, even if the provider is slow.
+        """
+        if self.payment_provider == SANDBOX:
+            return self.orders_per_second
+        return min(self.orders_per_second, self.stripe_requests_per_second / REQUESTS_PER_PAYMENT)
 
     @property
     def inbox_days(self) -> int:

@@ -66,6 +66,7 @@ class Payments(ContextStack):
             capture_payment.handler,
             memory_mb=WAITING_MB,
             seconds_per_order=0.28,
+            orders_per_second=platform.environment.payments_per_second,
             batch_size=1,
         )
         self.consumer(

@@ -15,6 +15,7 @@ from stacks.constructs.context_table import ContextTable
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
+from stacks.environment import Environment
 
 GATHERING = Duration.seconds(20)
 """How long messages are gathered for which nobody waits."""
@@ -39,9 +40,10 @@ class QueueConsumer(Construct):
 
     `seconds_per_order` is the time for which the messages of an order occupy it, in full batches:
     `make capacity` measures it. The batches that are handled at the same time follow from it and
-    from the stage's rate of orders. For work that does not come with orders, `max_concurrency`
-    states them. A message is parked after `max_receive_count` deliveries. Raises ValueError for
-    more than a mapping can have.
+    from `orders_per_second` (default: the stage's). For work that does not come with orders,
+    `max_concurrency` states them. A message is parked after `max_receive_count` deliveries.
+
+    Raises ValueError for more than a mapping can have.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class QueueConsumer(Construct):
         batch_size: int = 10,
         gathering: Duration | None = None,
         seconds_per_order: float = _SELDOM,
+        orders_per_second: float | None = None,
         max_concurrency: int | None = None,
         max_receive_count: int = MAX_RECEIVE_COUNT,
     ) -> None:
@@ -93,7 +96,12 @@ class QueueConsumer(Construct):
                 batch_size=batch_size,
                 max_batching_window=gathering,
                 report_batch_item_failures=True,
-                max_concurrency=max_concurrency or self._concurrency(platform, seconds_per_order),
+                max_concurrency=max_concurrency
+                or self._concurrency(
+                    platform.environment,
+                    seconds_per_order,
+                    orders_per_second or platform.environment.orders_per_second,
+                ),
             )
         )
         acknowledge(
@@ -104,13 +112,12 @@ class QueueConsumer(Construct):
             },
         )
 
-    def _concurrency(self, platform: Platform, seconds_per_order: float) -> int:
-        environment = platform.environment
-        needed = ceil(environment.orders_per_second * seconds_per_order * SPARE)
+    def _concurrency(self, stage: Environment, seconds_per_order: float, rate: float) -> int:
+        needed = ceil(rate * seconds_per_order * SPARE)
         if needed > _MOST:
             raise ValueError(
                 f"{self.node.path} needs {needed:,} batches at once for "
-                f"{environment.orders_per_second} orders per second, but a mapping admits "
-                f"{_MOST:,}: lower orders_per_second of stage {environment.name}, or make it faster"
+                f"{rate:g} orders per second, but a mapping admits "
+                f"{_MOST:,}: lower orders_per_second of stage {stage.name}, or make it faster"
             )
         return max(LEAST_CONCURRENCY, needed)

@@ -317,6 +317,7 @@ class TestEmail:
             "usd_per_month",
             "emails_per_second",
             "sms_per_second",
+            "stripe_requests_per_second",
         ],
     )
     def test_a_rate_of_nothing_is_an_error(self, setting: str) -> None:

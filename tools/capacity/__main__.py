@@ -56,11 +56,14 @@ _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueEr
 
 _EMAILS = "emails_per_second in stacks/environment.py"
 _SMS = "sms_per_second in stacks/environment.py"
+_STRIPE = "orders_per_second or stripe_requests_per_second in stacks/environment.py"
 _SETTINGS = {
     ("SendEmail/", "ScalingConfig.MaximumConcurrency"): _EMAILS,
     ("SendSms/", "ScalingConfig.MaximumConcurrency"): _SMS,
     ("", "ses.sends_per_second"): _EMAILS,
     ("", "sns.sms_per_second"): _SMS,
+    ("RunCheckout/", "ScalingConfig.MaximumConcurrency"): _STRIPE,
+    ("CapturePayment/", "ScalingConfig.MaximumConcurrency"): _STRIPE,
     ("", "ScalingConfig.MaximumConcurrency"): "orders_per_second in stacks/environment.py",
     ("/events", "ThrottlingRateLimit"): "per_order of the callback in its stack",
     ("", "ThrottlingRateLimit"): "orders_per_second in stacks/environment.py",

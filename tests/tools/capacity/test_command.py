@@ -37,6 +37,10 @@ def measured() -> Load:
     return load
 
 
+PAYING = {"Checkout/RunCheckout/Function", "Payments/CapturePayment/Function"}
+"""Consumers that are sized for the rate of the payment provider."""
+
+
 @pytest.fixture
 def directory(monkeypatch: pytest.MonkeyPatch, assembly: Path) -> Path:
     """The templates of `dev`, which the command takes instead of synthesizing any."""
@@ -58,14 +62,15 @@ def test_consumers_and_routes_carry_the_rate_of_their_stage_with_some_to_spare(
 ) -> None:
     """If this fails, a `seconds_per_order` or `per_order` in stacks/ is less than was measured."""
     found = capacity_of(templates[stage], measured(), quotas_of({}))
-    rate = environment_named(stage).orders_per_second * SPARE
+    sized = environment_named(stage)
     settings = {"ScalingConfig.MaximumConcurrency", "ThrottlingRateLimit"}
-    slow = [
+    slow = {
         hop.name
-        for hop in found.short_of(rate)
+        for hop in found.short_of(sized.orders_per_second * SPARE)
         if hop.limit in settings and "/Send" not in hop.name
-    ]
-    assert slow == []
+    }
+    paid = {hop.name for hop in found.short_of(sized.payments_per_second * SPARE)}
+    assert slow - PAYING == paid & PAYING == set()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -94,6 +99,8 @@ def test_prod_carries_250_orders_per_second_on_default_quotas_but_for_known_ones
     assert known == [
         ("sesv2:SendEmail", "ses.sends_per_second"),
         ("Notifications/SendEmail/Function", "ScalingConfig.MaximumConcurrency"),
+        ("Checkout/RunCheckout/Function", "ScalingConfig.MaximumConcurrency"),
+        ("Payments/CapturePayment/Function", "ScalingConfig.MaximumConcurrency"),
         ("sns:SMS", "sns.sms_per_second"),
         ("Notifications/SendSms/Function", "ScalingConfig.MaximumConcurrency"),
         ("schedules", "scheduler.schedules"),
@@ -122,7 +129,8 @@ def test_the_table_says_what_limits_each_hop_and_what_to_raise(
         r"POST /carrier/events: .* 120 a second are allowed"
         r"; raise per_order of the callback in its stack",
         r"POST /orders: .*; raise orders_per_second in stacks/environment.py",
-        r"Checkout/RunCheckout: 30 at once, .*; raise orders_per_second in stacks/environment.py",
+        r"Checkout/RunCheckout: 30 at once, .*; raise orders_per_second or "
+        r"stripe_requests_per_second in stacks/environment.py",
         r"all functions: .*; raise the quota lambda.concurrent_executions \(L-B99A9384\)",
         r"Analytics/Sales/Table: .* on the key \S+ .*"
         r"; a design limit \(dynamodb.partition_write_units\)",

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from cdk_rehearsal import Assembly, quotas_of
+from stacks.environment import PROD, REQUESTS_PER_PAYMENT
 from tests.tools.load.measured import CHECKOUT, PLACE, measured, part
 from tools.load.__main__ import carried, loaded
 from tools.load.measuring import CONFIRMED
@@ -19,6 +20,7 @@ from tools.load.simulation import Clients, Outcome, Slow, percentile, simulate
 CONCURRENCY = 20
 """Checkouts at the same time in a sound shop. Here it does not follow the stage's settings, because
 the sabotage depends on it."""
+CAPTURE = "Payments/CapturePayment/Function"
 STRIPE = "api.stripe.com"
 SLOW = Slow(host=STRIPE, rate=16.0, slow_rate=2.0, start_s=300.0, end_s=600.0)
 """Three orders per second need ten requests per second."""
@@ -68,6 +70,37 @@ def slowed(templates: Mapping[str, Assembly], seed: int, **sabotage: object) -> 
         slow=SLOW,
         seed=seed,
     )
+
+
+def test_prod_asks_no_more_of_a_slow_provider_than_it_answers_within_a_timeout(
+    templates: Mapping[str, Assembly],
+) -> None:
+    """Orders come as fast as Stripe carries them, until it answers 7 % of its requests."""
+    flow = measured()
+    found = simulate(
+        flow,
+        hops_of(templates["prod"], flow),
+        spike(PROD.payments_per_second, 1.0).arrivals(1),
+        until=900,
+        concurrency=1000,
+        confirmed=CONFIRMED,
+        slow=Slow(
+            host=STRIPE,
+            rate=PROD.stripe_requests_per_second,
+            slow_rate=0.07 * PROD.stripe_requests_per_second,
+            start_s=300,
+            end_s=900,
+        ),
+        seed=1,
+    )
+    for function in (CHECKOUT, CAPTURE):
+        counts = found.counts[function]
+        assert counts.handled > 500
+        assert (counts.dead, counts.failed) == (0, 0)
+
+
+def test_a_stage_counts_as_many_requests_for_an_order_as_were_measured() -> None:
+    assert 0.95 * REQUESTS_PER_PAYMENT < measured().load.outside[STRIPE] < REQUESTS_PER_PAYMENT
 
 
 def medians(found: Outcome) -> list[float]:
