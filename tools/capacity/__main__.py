@@ -32,6 +32,7 @@ from cdk_rehearsal import (
 from stacks.constructs.packaging import PackagingError
 from stacks.environment import environment_named
 from stacks.synthesis import SynthesisError, host_assembly
+from tools import charts
 from tools.demo import json_report
 from tools.demo.csv_file import UnusableFile
 from tools.demo.observation import (
@@ -52,6 +53,7 @@ PARCEL_DAYS = 2.0
 """How long a parcel is on its way, and its reminder exists. The demo's carrier takes minutes."""
 
 _DAY_S = 86_400
+_DRAWN = 16
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError, OSError)
 
 _EMAILS = "emails_per_second in stacks/environment.py"
@@ -77,9 +79,9 @@ def main() -> None:
     """Prints the table, and exits with 1 if it does not carry the wanted rate."""
     options = _parser().parse_args()
     try:
-        if options.json:
-            inputs = [*filter(None, (options.quotas, options.measured))]
-            json_report.require_writable(options.json, inputs=inputs)
+        inputs = [*filter(None, (options.quotas, options.measured))]
+        for file in filter(None, (options.json, options.svg)):
+            json_report.require_writable(file, inputs=inputs)
         given = tomllib.loads(options.quotas.read_text()) if options.quotas else {}
         quotas = quotas_of({**_stated(options.stage), **given})
         assembly = host_assembly(options.stage, bus=options.bus)
@@ -90,6 +92,8 @@ def main() -> None:
         sys.exit(UNUSABLE)
     wanted = options.orders_per_second
     print(*lines(found, load, wanted), sep="\n")
+    if options.svg:
+        options.svg.write_text(drawn(found, options.stage), encoding="utf-8")
     if options.json:
         report = {**found.as_json(), "load": msgspec.to_builtins(load)}
         options.json.write_text(json.dumps(report, indent=2))
@@ -136,6 +140,13 @@ def lines(found: Capacity, load: Load, wanted: float) -> list[str]:
         f"first bottleneck: {_name(first)}, at "
         f"{first.orders_per_second:,.1f} orders per second: {_remedy(first)}",
     ]
+
+
+def drawn(found: Capacity, stage: str) -> str:
+    """Returns a chart of the hops that carry least; those that AWS lets grow are left out."""
+    lowest = [hop for hop in found.hops if not hop.grows][:_DRAWN]
+    rates = {f"{_name(hop)} ({hop.remedy})": hop.orders_per_second for hop in lowest}
+    return charts.bars(f"{stage}: orders per second that a hop carries", rates, decades=3)
 
 
 def _name(hop: Hop) -> str:
@@ -188,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quotas", type=Path, metavar="FILE", help="the quotas of an account, in TOML"
     )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart into this file")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
     return parser
 

@@ -26,6 +26,7 @@ from cdk_rehearsal import (
 )
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
+from tools import charts
 from tools.demo import json_report, sample
 from tools.demo.csv_file import UnusableFile
 from tools.demo.observation import observed, over_zero, sample_setup
@@ -42,6 +43,7 @@ RATE = 0.4
 
 _MILLION = 1_000_000
 _SMALLEST_USD = 0.01
+_DRAWN_USD = 1.0
 _ERRORS = (PackagingError, RehearsalError, SynthesisError, UnusableFile, ValueError)
 
 
@@ -49,9 +51,9 @@ def main() -> None:
     """Prints the bill, and exits with 1 if something has no price."""
     options = _parser().parse_args()
     try:
-        if options.json:
-            inputs = [*filter(None, (options.orders,)), *sample.FILES]
-            json_report.require_writable(options.json, inputs=inputs)
+        inputs = [*filter(None, (options.orders,)), *sample.FILES]
+        for file in filter(None, (options.json, options.svg)):
+            json_report.require_writable(file, inputs=inputs)
         known = {**prices(options.region), **dict(options.price)}
         assembly = host_assembly(options.stage, bus=options.bus)
         idle = idle_bill(Assembly(assembly), known, free_tier=options.free_tier)
@@ -65,6 +67,8 @@ def main() -> None:
         for orders in options.orders_per_day
     }
     print(*_lines(bill, idle, month, options), sep="\n")
+    if options.svg:
+        options.svg.write_text(drawn(bill, options), encoding="utf-8")
     if options.json:
         options.json.write_text(json.dumps(_report(bill, idle, month), indent=2))
     sys.exit(UNPRICED if bill.unpriced or idle.unpriced else 0)
@@ -104,7 +108,7 @@ def _lines(
         "service": lambda charge: charge.service,
         "context": lambda charge: charge.context,
         "hop": lambda charge: charge.hop,
-        "kind": lambda charge: f"{charge.service}: {charge.kind}",
+        "kind": _kind,
     }
     lines = []
     for title, key in groups.items():
@@ -118,10 +122,12 @@ def _lines(
     lines += ["", "USD a month, however many orders come"]
     lines += [f"{line.usd:10.2f}  {line.type}" for line in idle.lines if line.usd >= _SMALLEST_USD]
     lines += [f"{usd:10.2f}  {name}" for name, usd in _monthly(bill).items() if usd]
-    stage = f"{options.stage}{f' on the {options.bus} bus' if options.bus else ''}"
     usd = bill.usd * _MILLION
     traced = bill.by(lambda charge: charge.service).get("X-Ray", 0) * _MILLION
-    lines += ["", f"{stage}, {options.rate:g} orders per second, prices of {options.region}:"]
+    lines += [
+        "",
+        f"{_staged(options)}, {options.rate:g} orders per second, prices of {options.region}:",
+    ]
     lines.append(f"{usd:10.2f}  USD per million orders, {traced:.2f} of them for traces")
     lines.append(f"{idle.usd:10.2f}  USD a month, idle")
     lines += [f"{usd:10.2f}  USD a month, {n:g} orders a day" for n, usd in month.items()]
@@ -132,6 +138,21 @@ def _lines(
         for name, units in (*bill.unpriced.items(), *((each, 0.0) for each in idle.unpriced))
     ]
     return lines[1:]
+
+
+def drawn(bill: MeteredBill, options: argparse.Namespace) -> str:
+    """Returns a chart of the bill by service and kind."""
+    sums = {name: usd * _MILLION for name, usd in bill.by(_kind).items()}
+    title = f"{_staged(options)}: USD per million orders, {sum(sums.values()):,.0f} in all"
+    return charts.bars(title, {name: usd for name, usd in sums.items() if usd >= _DRAWN_USD})
+
+
+def _kind(charge: Charge) -> str:
+    return f"{charge.service}: {charge.kind}"
+
+
+def _staged(options: argparse.Namespace) -> str:
+    return f"{options.stage}{f' on the {options.bus} bus' if options.bus else ''}"
 
 
 def _units(bill: MeteredBill) -> dict[str, float]:
@@ -194,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         "--free-tier", action="store_true", help="subtract it from bills of a month"
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same run (1)")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart into this file")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file")
     return parser
 

@@ -22,9 +22,9 @@ import msgspec
 
 from cdk_rehearsal import Assembly, quotas_of
 from stacks.synthesis import host_assembly
+from tools import charts
 from tools.demo import json_report
 from tools.demo.observation import measuring_options, over_zero
-from tools.load.chart import chart
 from tools.load.flows import ORDER, Flow, Stop
 from tools.load.measuring import COMMAND, CONFIRMED, ERRORS, UNUSABLE, measure, read_flow
 from tools.load.patterns import PATTERNS, Pattern
@@ -247,7 +247,7 @@ def drawn(found: Load, stage: str) -> str:
         took = outcome.latencies(at, at + max(60.0, every))
         medians["p50"].append(percentile(took, 50))
         medians["p90"].append(percentile(took, 90))
-    return chart(
+    return charts.lines(
         _title(found, stage),
         outcome.at,
         {

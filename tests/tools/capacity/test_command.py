@@ -143,6 +143,18 @@ def test_the_table_says_what_limits_each_hop_and_what_to_raise(
 
 
 @pytest.mark.usefixtures("directory")
+def test_a_chart_has_the_lowest_hops_and_none_that_grow(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "capacity.svg"
+    assert run(monkeypatch, "--svg", str(file)) == 0
+    text = file.read_text(encoding="utf-8")
+    assert ">sesv2:SendEmail (quota)</text>" in text
+    assert ">Checkout/RunCheckout (setting)</text>" in text
+    assert "Relay" not in text
+
+
+@pytest.mark.usefixtures("directory")
 def test_with_a_rate_it_lists_only_what_does_not_carry_it_and_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

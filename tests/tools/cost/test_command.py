@@ -43,6 +43,17 @@ def run(
     return end.value.code
 
 
+def test_a_chart_has_a_bar_for_each_kind_that_costs_a_dollar(
+    monkeypatch: pytest.MonkeyPatch, assembly: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "cost.svg"
+    assert run(monkeypatch, assembly, bill(), "--svg", str(file)) == 0
+    text = file.read_text(encoding="utf-8")
+    assert "prod: USD per million orders, 19 in all" in text
+    assert text.count('class="bar"') == 3
+    assert ">DynamoDB: writes</text>" in text
+
+
 def test_it_prints_dollars_per_million_orders_by_service_context_hop_and_kind(
     monkeypatch: pytest.MonkeyPatch, assembly: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

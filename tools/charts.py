@@ -1,10 +1,11 @@
-"""A chart of an overload as SVG, for a light or a dark page."""
+"""Charts as SVG, for light and dark pages."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, isnan, log10
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 720, 130, 64, 34, 54
+_ROW, _NAMES, _VALUES = 22, 300, 72
 _STYLE = """
 svg { --page: #fbfbfa; --text: #1c2024; --muted: #62686f; --grid: #e3e5e8; --l: 40%; }
 @media (prefers-color-scheme: dark) {
@@ -16,6 +17,7 @@ text { font: 12px system-ui, "Segoe UI", Roboto, sans-serif; fill: var(--muted);
 .head { font-weight: bold; fill: var(--text); }
 .axis { stroke: var(--grid); }
 .line { fill: none; stroke-width: 1.8; stroke: hsl(var(--hue) 65% var(--l)); }
+.bar { fill: hsl(var(--hue) 65% var(--l)); }
 .key { fill: hsl(var(--hue) 65% var(--l)); }
 """
 _HUES = (212, 18, 145, 285, 45)
@@ -23,22 +25,54 @@ _HUES = (212, 18, 145, 285, 45)
 Series = Mapping[str, Sequence[float]]
 
 
-def chart(title: str, at: Sequence[float], panels: Mapping[str, Series], over: range) -> str:
+def bars(title: str, values: Mapping[str, float], *, decades: int = 0) -> str:
+    """Returns a bar for each value, with its name and the value itself.
+
+    With `decades`, the scale is logarithmic: it spans so many powers of ten below the largest.
+    """
+    most = max(values.values(), default=1.0)
+
+    def length(value: float) -> float:
+        share = 1 + log10(value / most) / decades if decades and value else value / most
+        return round(max(1.0, (_WIDTH - _NAMES - _VALUES) * max(0.0, share)), 1)
+
+    parts = []
+    for number, (name, value) in enumerate(values.items()):
+        top = _TOP + 10 + number * _ROW
+        parts += [
+            f'<text x="{_NAMES - 8}" y="{top + 12}" text-anchor="end">{escape(name)}</text>',
+            f'<rect class="bar" style="--hue: {_HUES[0]}" x="{_NAMES}" y="{top}" '
+            f'width="{length(value)}" height="{_ROW - 6}" rx="2"/>',
+            f'<text x="{_NAMES + length(value) + 6}" y="{top + 12}">{_short(value)}</text>',
+        ]
+    return _svg(title, parts, height=_TOP + 20 + len(values) * _ROW)
+
+
+def lines(title: str, at: Sequence[float], panels: Mapping[str, Series], over: range) -> str:
     """Returns panels of lines above each other, over the same minutes.
 
     `at` are the times of all values in seconds. `over` is the overload, in seconds.
     """
-    height = _TOP + len(panels) * (_HEIGHT + _GAP)
-    parts = [
+    parts = []
+    for number, (name, series) in enumerate(panels.items()):
+        top = _TOP + number * (_HEIGHT + _GAP) + 26
+        parts += _panel(name, at, series, over, top)
+    return _svg(title, parts, height=_TOP + len(panels) * (_HEIGHT + _GAP))
+
+
+def _svg(title: str, parts: Sequence[str], *, height: int) -> str:
+    begin = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{escape(title)}">\n<style>{_STYLE}</style>',
         f'<rect class="page" width="{_WIDTH}" height="{height}" rx="12"/>',
         f'<text class="head" x="16" y="24">{escape(title)}</text>',
     ]
-    for number, (name, series) in enumerate(panels.items()):
-        top = _TOP + number * (_HEIGHT + _GAP) + 26
-        parts += _panel(name, at, series, over, top)
-    return "\n".join([*parts, "</svg>\n"])
+    return "\n".join([*begin, *parts, "</svg>\n"])
+
+
+def _short(value: float) -> str:
+    """Returns a number with three digits, or all of them before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _panel(name: str, at: Sequence[float], series: Series, over: range, top: int) -> list[str]:
