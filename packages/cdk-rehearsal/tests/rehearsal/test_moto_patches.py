@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
+from moto.moto_api._internal.moto_random import MotoRandom
 from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
@@ -1070,6 +1071,19 @@ def test_the_key_of_user_pools_is_read_once(patched: None) -> None:
     one, two = (pool.json_web_key for pool in pools)
     assert one is two
     assert one.as_dict(private=False)["kid"] == "dummy"
+
+
+@pytest.mark.parametrize("options", [{}, {"include_digits": False}, {"lower_case": True}])
+def test_random_strings_are_those_of_moto_and_leave_the_same_chance(options: Item) -> None:
+    def scenario() -> Any:
+        generator = MotoRandom(7)
+        texts = [generator.get_random_string(length, **options) for length in (0, 1, 20, 52)]
+        return texts, generator.random()
+
+    original, patched = both(scenario)
+
+    assert patched == original
+    assert [len(text) for text in patched[0]] == [0, 1, 20, 52]
 
 
 def test_a_second_install_changes_nothing_and_undo_puts_all_back() -> None:
