@@ -13,6 +13,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
@@ -727,6 +729,83 @@ class TestTransactions:
         few = calls_of(transact("x"))
         fill(range(25, 400))
         assert calls_of(transact("y")) == few
+
+
+KEYS = [key(name, sort) for name in "ab" for sort in "xy"]
+LISTED = st.sampled_from(["yes", "no", None])
+WRITES = st.tuples(
+    st.sampled_from(["put", "update", "delete", "transact", "cancelled", "query"]),
+    st.sampled_from(KEYS),
+    LISTED,
+)
+
+
+class TestIndexes:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html."""
+
+    def write(self, ddb: Any, kind: str, own: Item, listed: str | None) -> Any:
+        """Makes an item listed or not, by one of the ways; or queries the index."""
+        item = {**own, **({"listed": {"S": listed}} if listed else {})}
+        value = {"ExpressionAttributeValues": {":l": {"S": listed}}} if listed else {}
+        update = {"UpdateExpression": "SET listed = :l" if listed else "REMOVE listed", **value}
+        if kind == "put":
+            return outcome(ddb.put_item, TableName="t", Item=item)
+        if kind == "update":
+            return outcome(ddb.update_item, TableName="t", Key=own, **update)
+        if kind == "delete":
+            return outcome(ddb.delete_item, TableName="t", Key=own)
+        if kind == "query":
+            return self.found(ddb, listed or "yes")
+        other = next(each for each in KEYS if each != own)
+        operations: list[Any] = [
+            {"Update": {"TableName": "t", "Key": own, **update}},
+            {"Put": {"TableName": "t", "Item": {**other, "listed": {"S": "yes"}}}},
+        ]
+        if kind == "cancelled":
+            operations.append({"Delete": {"TableName": "t", "Key": key("z")}})
+            operations[-1]["Delete"]["ConditionExpression"] = "attribute_exists(pk)"
+        return outcome(ddb.transact_write_items, TransactItems=operations)
+
+    def found(self, ddb: Any, listed: str) -> Any:
+        """The items in the index, in pages of two."""
+        pages = ddb.get_paginator("query").paginate(
+            TableName="t",
+            IndexName="listed",
+            KeyConditionExpression="listed = :l",
+            ExpressionAttributeValues={":l": {"S": listed}},
+            PaginationConfig={"PageSize": 2},
+        )
+        return [page["Items"] for page in pages]
+
+    @settings(max_examples=15, deadline=None)
+    @given(writes=st.lists(WRITES, min_size=4, max_size=9))
+    def test_queries_find_what_the_original_finds(
+        self, writes: list[tuple[str, Item, str | None]]
+    ) -> None:
+        """Whatever was written before and between them."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            answers = [self.found(ddb, "yes"), *(self.write(ddb, *each) for each in writes)]
+            return [*answers, self.found(ddb, "yes"), self.found(ddb, "no")]
+
+        original, patched = both(scenario)
+        assert patched == original
+
+    @pytest.mark.own_behaviour
+    def test_the_cost_of_a_query_depends_on_what_it_finds_alone(self, patched: None) -> None:
+        """As many calls with 200 items in the table as with 10."""
+        ddb = table()
+
+        def query_of(names: range) -> int:
+            for number in names:
+                ddb.put_item(TableName="t", Item={**key(f"x{number}"), "listed": {"S": "no"}})
+            ddb.put_item(TableName="t", Item={**key("a"), "listed": {"S": "yes"}})
+            assert self.found(ddb, "yes") == [[{**key("a"), "listed": {"S": "yes"}}]]
+            return calls_of(lambda: self.found(ddb, "yes"))
+
+        query_of(range(5))
+        assert query_of(range(5, 10)) == query_of(range(10, 200))
 
 
 class TestScans:

@@ -1,7 +1,7 @@
 """Faster values, expressions, streams and transactions of DynamoDB."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ from moto.dynamodb.parsing.expressions import (  # type: ignore[attr-defined]
 from moto.moto_api._internal import mock_random
 
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.moto_patches import indexes
 from cdk_rehearsal.moto_patches.entries import Entry
 from cdk_rehearsal.moto_patches.speed.updates import update_plan, updated
 from cdk_rehearsal.sandbox.patching import Patches
@@ -43,6 +44,8 @@ def patch(patches: Patches) -> None:
     _patch_expressions(patches)
     patches.set(StreamRecord, "__init__", _initialize_record)
     patches.set(Table, "query", _query(Table.query))
+    patches.set(Table, "put_item", _put_item(Table.put_item))
+    patches.set(Table, "delete_item", _delete_item(Table.delete_item))
     patches.set(Table, "scan", _scan(Table.scan))
     patches.set(DynamoDBBackend, "update_item", _update_item(DynamoDBBackend.update_item))
     patches.set(DynamoDBBackend, "transact_write_items", _transact_write_items)
@@ -264,16 +267,31 @@ def _query(original: Any) -> Any:
     return query
 
 
-def _having(table: Table, attribute: str, key: DynamoType) -> Iterator[Item]:
-    if attribute == table.hash_key_attr and table.range_key_attr:
-        yield from table.items.get(key, {}).values()
-        return
-    stored: Any
-    for stored in table.items.values():
-        for item in stored.values() if table.range_key_attr else (stored,):
-            value = item.attrs.get(attribute)
-            if value is not None and value.value == key.value and value.type == key.type:
-                yield item
+def _having(table: Table, attribute: str, key: DynamoType) -> Iterable[Item]:
+    if attribute != table.hash_key_attr:
+        return indexes.find(table, attribute, key)
+    stored: Any = table.items.get(key, {})
+    return stored.values() if table.range_key_attr else filter(None, (stored,))
+
+
+def _put_item(original: Any) -> Any:
+    def put_item(table: Table, *arguments: Any, **options: Any) -> Item:
+        item: Item = original(table, *arguments, **options)
+        indexes.note(table, item.hash_key, item.range_key)
+        return item
+
+    return put_item
+
+
+def _delete_item(original: Any) -> Any:
+    def delete_item(
+        table: Table, hash_key: DynamoType, range_key: DynamoType | None
+    ) -> Item | None:
+        indexes.note(table, hash_key, range_key)
+        item: Item | None = original(table, hash_key, range_key)
+        return item
+
+    return delete_item
 
 
 def _scan(original: Any) -> Any:
