@@ -138,13 +138,10 @@ def records() -> list[tuple[str, Any, Any]]:
     """The stream so far: kind of change, old and new image."""
     shard = dynamodb_backends[ACCOUNT][REGION].tables["t"].stream_shard
     assert shard is not None
+    found = [record.to_json() for record in shard.items]
     return [
-        (
-            record.record["eventName"],
-            record.record["dynamodb"].get("OldImage"),
-            record.record["dynamodb"].get("NewImage"),
-        )
-        for record in shard.items
+        (each["eventName"], each["dynamodb"].get("OldImage"), each["dynamodb"].get("NewImage"))
+        for each in found
     ]
 
 
@@ -313,7 +310,7 @@ UPDATES = [
     "SET tags = list_append(tags, :text)",
     "DELETE tags :tag",
     "SET doc.inner = :one",
-    "SET doc.other = :one, n = :nine",
+    "SET doc.deep = :one, n = :nine",
     "SET doc.#s = if_not_exists(doc.#s, :one)",
     "SET doc.inner = if_not_exists(doc.inner, :nine) + :one",
     "SET doc.deep.inner = :nine",
@@ -538,6 +535,34 @@ class TestStreams:
         assert shard is not None
         numbers = [int(item.record["dynamodb"]["SequenceNumber"]) for item in shard.items]
         assert numbers == [shard.starting_sequence_number, shard.starting_sequence_number + 1]
+
+    @pytest.mark.own_behaviour
+    def test_later_writes_do_not_change_the_images_of_a_record(self, patched: None) -> None:
+        """Images are made when a record is read, from items that each kind of write replaces."""
+        ddb = table()
+        own: dict[str, Any] = {"TableName": "t", "Key": key("a")}
+        one = {":one": {"N": "1"}}
+        appended = {"ExpressionAttributeValues": {":l": {"L": [{"N": "1"}]}}}
+        nested = {"ExpressionAttributeValues": one}
+        doc = {"M": {"inner": {"N": "1"}}}
+        writes: list[Callable[[], Any]] = [
+            lambda: ddb.put_item(TableName="t", Item={**key("a"), "doc": doc, "l": {"L": []}}),
+            lambda: ddb.update_item(**own, UpdateExpression="SET l = list_append(l, :l)", **appended),
+            lambda: ddb.update_item(**own, UpdateExpression="SET doc.deep = :one", **nested),
+            lambda: ddb.update_item(**own, UpdateExpression="ADD n :one", **nested),
+            lambda: ddb.update_item(
+                **own, AttributeUpdates={"m": {"Value": {"N": "2"}, "Action": "PUT"}}
+            ),
+            lambda: ddb.update_item(**own, UpdateExpression="REMOVE doc.deep"),
+            lambda: ddb.delete_item(**own),
+        ]
+        seen: list[Any] = []
+        for write in writes:
+            write()
+            assert records()[:-1] == seen
+            seen = json.loads(json.dumps(records()))
+            seen = [tuple(each) for each in seen]
+        assert len(seen) == len(writes)
 
     def test_a_write_that_changes_nothing_leaves_no_record(self, patched: None) -> None:
         """PutItem or UpdateItem with the same content."""
