@@ -547,7 +547,9 @@ class TestStreams:
         doc = {"M": {"inner": {"N": "1"}}}
         writes: list[Callable[[], Any]] = [
             lambda: ddb.put_item(TableName="t", Item={**key("a"), "doc": doc, "l": {"L": []}}),
-            lambda: ddb.update_item(**own, UpdateExpression="SET l = list_append(l, :l)", **appended),
+            lambda: ddb.update_item(
+                **own, UpdateExpression="SET l = list_append(l, :l)", **appended
+            ),
             lambda: ddb.update_item(**own, UpdateExpression="SET doc.deep = :one", **nested),
             lambda: ddb.update_item(**own, UpdateExpression="ADD n :one", **nested),
             lambda: ddb.update_item(
