@@ -10,7 +10,7 @@ https://docs.easypost.com/docs/shipments/shipping-refund
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -113,6 +113,7 @@ class EasyPostHost(PartnerHost):
     def __init__(self, key: Callable[[], str]) -> None:
         super().__init__()
         self.parcels: dict[str, Parcel] = {}
+        self._by_order: defaultdict[str, list[Parcel]] = defaultdict(list)
         self._key = key
 
     # -- the API --------------------------------------------------------------------------
@@ -169,6 +170,7 @@ class EasyPostHost(PartnerHost):
             rated=now,
         )
         self.parcels[parcel.id] = parcel
+        self._by_order[parcel.order_id].append(parcel)
         return parcel
 
     def _buy(self, parcel: Parcel, rate_id: str) -> Parcel:
@@ -202,8 +204,8 @@ class EasyPostHost(PartnerHost):
 
     def of_order(self, order_id: str) -> Parcel | None:
         """Returns the parcel of an order whose label was bought."""
-        labelled = (each for each in self.parcels.values() if each.tracking_code)
-        return next((each for each in labelled if each.order_id == order_id), None)
+        parcels = self._by_order.get(order_id, ())
+        return next((each for each in parcels if each.tracking_code), None)
 
     def way(self, order_id: str) -> list[str]:
         """Returns the kinds of the reports about an order's parcel, in their order."""

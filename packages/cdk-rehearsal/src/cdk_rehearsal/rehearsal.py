@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -111,6 +112,7 @@ class Rehearsal:
         """The stubs and values that stand for what is not in the assembly."""
         self._deployment = deployment = Deployment(self._core, self.assembly, logs, substitutes)
         self.resources = deployment.resources
+        self._by_path: defaultdict[str, list[Resource]] = defaultdict(list)
         self.lambdas = deployment.lambdas
         self.queues = deployment.queues
         self.outboxes = deployment.outboxes
@@ -151,6 +153,7 @@ class Rehearsal:
 
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
+        self._by_path[resource.path].append(resource)
         arn = str(resource.attributes.get("Arn", ""))
         if tags := _tags(resource.properties.get("Tags")):
             self.access.tags[arn or resource.physical_id] = tags
@@ -317,7 +320,7 @@ class Rehearsal:
 
         RehearsalError if there is none or more than one.
         """
-        found = [r for r in self.resources if r.path == path and (kind is None or r.type == kind)]
+        found = [r for r in self._by_path.get(path, ()) if kind is None or r.type == kind]
         if len(found) == 1:
             return found[0]
         if not found:
@@ -364,7 +367,7 @@ class Rehearsal:
     def _is_site(self, path: str) -> bool:
         """Whether there is a resource at a path, or a subscriber with this universal target."""
         universal = self._deployment.custom_buses.subscribers.targets
-        return any(resource.path == path for resource in self.resources) or path in universal
+        return path in self._by_path or path in universal
 
     def retained_events(self, path: str) -> list[Any]:
         """Returns the payloads of the events that a Custom Event Bus retains, oldest first."""

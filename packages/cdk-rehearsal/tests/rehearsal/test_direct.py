@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.endpoint import Endpoint
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.dynamodb.models import dynamodb_backends
@@ -389,6 +390,51 @@ def test_client_with_handlers_of_its_own_goes_the_long_way(ways: Ways, requests:
     client.get_item(TableName=table, Key={"pk": {"S": "mine"}})
 
     assert (requests, seen) == (["GetItem"], ["GetItem"])
+
+
+def test_clients_made_alike_share_a_prototype_until_one_of_them_changes(
+    ways: Ways, requests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make: Any = boto3.client
+    seen: list[str] = []
+    call = {"TableName": ways.names("near")["Table"], "Key": {"pk": {"S": "mine"}}}
+    first, second = (make("dynamodb", region_name=ways.rehearsal.region) for _ in "ab")
+    assert first is not second
+    assert first._endpoint is second._endpoint
+
+    first.meta.events.register("before-call", lambda **_: seen.append("first"))
+    first.note = "first"
+    third = make("dynamodb", region_name=ways.rehearsal.region)
+    for client in (second, first, third):
+        client.get_item(**call)
+
+    assert (requests, seen) == (["GetItem"], ["first"])
+    assert third._endpoint is second._endpoint is not first._endpoint
+    assert not hasattr(second, "note")
+    assert not hasattr(third, "note")
+
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    others = [
+        make("dynamodb", region_name=ways.rehearsal.region),
+        make("dynamodb", region_name="eu-west-1"),
+        make("dynamodb", region_name=ways.rehearsal.region, config=Config(read_timeout=1)),
+        boto3.Session().client("dynamodb", region_name=ways.rehearsal.region),
+    ]
+    assert len({id(client._endpoint) for client in (second, *others)}) == 5
+    assert others[0].meta.config.retries == {"mode": "legacy", "total_max_attempts": 7}
+
+
+def test_client_has_a_prototype_of_its_own_before_it_sends_a_request(
+    ways: Ways, requests: list[str]
+) -> None:
+    make: Any = boto3.client
+    first, second = (make("dynamodb", region_name=ways.rehearsal.region) for _ in "ab")
+
+    assert ways.names("near")["Table"] in first.list_tables()["TableNames"]
+
+    assert requests == ["ListTables"]
+    assert first._endpoint is not second._endpoint
+    assert first._request_signer is not second._request_signer
 
 
 def test_resource_of_boto3_has_its_own_values(ways: Ways) -> None:

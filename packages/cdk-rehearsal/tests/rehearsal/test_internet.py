@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import ssl
 import threading
 import time
 from http.client import HTTPResponse
@@ -365,6 +366,26 @@ def test_other_ways_out_are_errors_even_if_the_handler_catches_them(
     shop.web.host("partner.example", accept, addresses=[ADDRESS])
     with pytest.raises(RehearsalError, match=r"Shop/Function reaches for .* other means"):
         shop.invoke("Shop/Function", {})
+
+
+def test_only_handlers_are_spared_the_authorities_of_the_machine(
+    template: Cloud, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        ssl.SSLContext, "load_default_certs", lambda *_: read.append("the machine's")
+    )
+    template.function(
+        "Function",
+        "import ssl\ndef handler(event, context): "
+        "return ssl.create_default_context().check_hostname",
+    )
+    shop = rehearse()
+
+    assert shop.invoke("Shop/Function", {}).payload is True
+    assert read == []
+    ssl.create_default_context()
+    assert read == ["the machine's"]
 
 
 def test_aws_and_everybody_but_handlers_are_left_alone(template: Cloud, rehearse: Rehearse) -> None:

@@ -13,9 +13,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
+from moto.moto_api._internal.moto_random import MotoRandom
 from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
@@ -135,13 +138,10 @@ def records() -> list[tuple[str, Any, Any]]:
     """The stream so far: kind of change, old and new image."""
     shard = dynamodb_backends[ACCOUNT][REGION].tables["t"].stream_shard
     assert shard is not None
+    found = [record.to_json() for record in shard.items]
     return [
-        (
-            record.record["eventName"],
-            record.record["dynamodb"].get("OldImage"),
-            record.record["dynamodb"].get("NewImage"),
-        )
-        for record in shard.items
+        (each["eventName"], each["dynamodb"].get("OldImage"), each["dynamodb"].get("NewImage"))
+        for each in found
     ]
 
 
@@ -310,7 +310,7 @@ UPDATES = [
     "SET tags = list_append(tags, :text)",
     "DELETE tags :tag",
     "SET doc.inner = :one",
-    "SET doc.other = :one, n = :nine",
+    "SET doc.deep = :one, n = :nine",
     "SET doc.#s = if_not_exists(doc.#s, :one)",
     "SET doc.inner = if_not_exists(doc.inner, :nine) + :one",
     "SET doc.deep.inner = :nine",
@@ -536,6 +536,36 @@ class TestStreams:
         numbers = [int(item.record["dynamodb"]["SequenceNumber"]) for item in shard.items]
         assert numbers == [shard.starting_sequence_number, shard.starting_sequence_number + 1]
 
+    @pytest.mark.own_behaviour
+    def test_later_writes_do_not_change_the_images_of_a_record(self, patched: None) -> None:
+        """Images are made when a record is read, from items that each kind of write replaces."""
+        ddb = table()
+        own: dict[str, Any] = {"TableName": "t", "Key": key("a")}
+        one = {":one": {"N": "1"}}
+        appended = {"ExpressionAttributeValues": {":l": {"L": [{"N": "1"}]}}}
+        nested = {"ExpressionAttributeValues": one}
+        doc = {"M": {"inner": {"N": "1"}}}
+        writes: list[Callable[[], Any]] = [
+            lambda: ddb.put_item(TableName="t", Item={**key("a"), "doc": doc, "l": {"L": []}}),
+            lambda: ddb.update_item(
+                **own, UpdateExpression="SET l = list_append(l, :l)", **appended
+            ),
+            lambda: ddb.update_item(**own, UpdateExpression="SET doc.deep = :one", **nested),
+            lambda: ddb.update_item(**own, UpdateExpression="ADD n :one", **nested),
+            lambda: ddb.update_item(
+                **own, AttributeUpdates={"m": {"Value": {"N": "2"}, "Action": "PUT"}}
+            ),
+            lambda: ddb.update_item(**own, UpdateExpression="REMOVE doc.deep"),
+            lambda: ddb.delete_item(**own),
+        ]
+        seen: list[Any] = []
+        for write in writes:
+            write()
+            assert records()[:-1] == seen
+            seen = json.loads(json.dumps(records()))
+            seen = [tuple(each) for each in seen]
+        assert len(seen) == len(writes)
+
     def test_a_write_that_changes_nothing_leaves_no_record(self, patched: None) -> None:
         """PutItem or UpdateItem with the same content."""
         ddb = table()
@@ -726,6 +756,83 @@ class TestTransactions:
         few = calls_of(transact("x"))
         fill(range(25, 400))
         assert calls_of(transact("y")) == few
+
+
+KEYS = [key(name, sort) for name in "ab" for sort in "xy"]
+LISTED = st.sampled_from(["yes", "no", None])
+WRITES = st.tuples(
+    st.sampled_from(["put", "update", "delete", "transact", "cancelled", "query"]),
+    st.sampled_from(KEYS),
+    LISTED,
+)
+
+
+class TestIndexes:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html."""
+
+    def write(self, ddb: Any, kind: str, own: Item, listed: str | None) -> Any:
+        """Makes an item listed or not, by one of the ways; or queries the index."""
+        item = {**own, **({"listed": {"S": listed}} if listed else {})}
+        value = {"ExpressionAttributeValues": {":l": {"S": listed}}} if listed else {}
+        update = {"UpdateExpression": "SET listed = :l" if listed else "REMOVE listed", **value}
+        if kind == "put":
+            return outcome(ddb.put_item, TableName="t", Item=item)
+        if kind == "update":
+            return outcome(ddb.update_item, TableName="t", Key=own, **update)
+        if kind == "delete":
+            return outcome(ddb.delete_item, TableName="t", Key=own)
+        if kind == "query":
+            return self.found(ddb, listed or "yes")
+        other = next(each for each in KEYS if each != own)
+        operations: list[Any] = [
+            {"Update": {"TableName": "t", "Key": own, **update}},
+            {"Put": {"TableName": "t", "Item": {**other, "listed": {"S": "yes"}}}},
+        ]
+        if kind == "cancelled":
+            operations.append({"Delete": {"TableName": "t", "Key": key("z")}})
+            operations[-1]["Delete"]["ConditionExpression"] = "attribute_exists(pk)"
+        return outcome(ddb.transact_write_items, TransactItems=operations)
+
+    def found(self, ddb: Any, listed: str) -> Any:
+        """The items in the index, in pages of two."""
+        pages = ddb.get_paginator("query").paginate(
+            TableName="t",
+            IndexName="listed",
+            KeyConditionExpression="listed = :l",
+            ExpressionAttributeValues={":l": {"S": listed}},
+            PaginationConfig={"PageSize": 2},
+        )
+        return [page["Items"] for page in pages]
+
+    @settings(max_examples=15, deadline=None)
+    @given(writes=st.lists(WRITES, min_size=4, max_size=9))
+    def test_queries_find_what_the_original_finds(
+        self, writes: list[tuple[str, Item, str | None]]
+    ) -> None:
+        """Whatever was written before and between them."""
+
+        def scenario() -> list[Any]:
+            ddb = table()
+            answers = [self.found(ddb, "yes"), *(self.write(ddb, *each) for each in writes)]
+            return [*answers, self.found(ddb, "yes"), self.found(ddb, "no")]
+
+        original, patched = both(scenario)
+        assert patched == original
+
+    @pytest.mark.own_behaviour
+    def test_the_cost_of_a_query_depends_on_what_it_finds_alone(self, patched: None) -> None:
+        """As many calls with 200 items in the table as with 10."""
+        ddb = table()
+
+        def query_of(names: range) -> int:
+            for number in names:
+                ddb.put_item(TableName="t", Item={**key(f"x{number}"), "listed": {"S": "no"}})
+            ddb.put_item(TableName="t", Item={**key("a"), "listed": {"S": "yes"}})
+            assert self.found(ddb, "yes") == [[{**key("a"), "listed": {"S": "yes"}}]]
+            return calls_of(lambda: self.found(ddb, "yes"))
+
+        query_of(range(5))
+        assert query_of(range(5, 10)) == query_of(range(10, 200))
 
 
 class TestScans:
@@ -1070,6 +1177,19 @@ def test_the_key_of_user_pools_is_read_once(patched: None) -> None:
     one, two = (pool.json_web_key for pool in pools)
     assert one is two
     assert one.as_dict(private=False)["kid"] == "dummy"
+
+
+@pytest.mark.parametrize("options", [{}, {"include_digits": False}, {"lower_case": True}])
+def test_random_strings_are_those_of_moto_and_leave_the_same_chance(options: Item) -> None:
+    def scenario() -> Any:
+        generator = MotoRandom(7)
+        texts = [generator.get_random_string(length, **options) for length in (0, 1, 52, 1_000)]
+        return texts, generator.random()
+
+    original, patched = both(scenario)
+
+    assert patched == original
+    assert [len(text) for text in patched[0]] == [0, 1, 52, 1_000]
 
 
 def test_a_second_install_changes_nothing_and_undo_puts_all_back() -> None:

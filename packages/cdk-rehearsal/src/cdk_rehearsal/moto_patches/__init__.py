@@ -11,7 +11,7 @@ from typing import Any
 from botocore.client import BaseClient
 
 from cdk_rehearsal.moto_patches import defects, own_limits, speed
-from cdk_rehearsal.moto_patches.speed import clients
+from cdk_rehearsal.moto_patches.speed import clients, prototypes
 from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
@@ -46,4 +46,5 @@ def call_directly(account: str, patches: Patches) -> Callable[..., Any]:
     clients.patch(patches)
     direct = DirectCalls(account)
     direct.install(patches)
+    prototypes.patch(patches)
     return direct.before(calls_api)

@@ -5,6 +5,8 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
+from cdk_rehearsal.moto_patches import indexes
+
 
 class Entry:
     """The position of an item in a table, and its original item."""
@@ -29,6 +31,7 @@ class Entry:
             mapping[key] = self.item
 
     def _place(self) -> tuple[dict[DynamoType, Any], DynamoType]:
+        indexes.note(self.table, self.hash_key, self.range_key)
         items: Any = self.table.items
         if self.range_key is None:
             return items, self.hash_key

@@ -119,7 +119,7 @@ def size(value: Any) -> int:
     """Returns the bytes of a text, of a blob, or of all names and texts in an object or list."""
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode())
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return sum(map(size, value)) + sum(map(size, value.values()))
     return sum(map(size, value)) if isinstance(value, list) else len(value)
 

@@ -99,6 +99,7 @@ class Web:
         patches.set(names, "create_connection", self._connecting(names.create_connection))
         wrap = "_ssl_wrap_socket_and_match_hostname"
         patches.set(connections, wrap, _securing(getattr(connections, wrap)))
+        patches.set(ssl.SSLContext, "load_default_certs", self._trusting())
         patches.set(threading.Timer, "start", self._timing(threading.Timer.start))
         for owner, name in _OTHER_WAYS:
             patches.set(owner, name, self._guarded(getattr(owner, name)))
@@ -139,6 +140,19 @@ class Web:
             return found
 
         return getaddrinfo
+
+    def _trusting(self) -> _Function:
+        """Spares handlers the machine's authorities, since hosts verify names without TLS.
+
+        Each execution environment would read them, which takes some 20 ms.
+        """
+        original = ssl.SSLContext.load_default_certs
+
+        def load_default_certs(context: ssl.SSLContext, *purpose: ssl.Purpose) -> None:
+            if self._sender() is None:
+                original(context, *purpose)
+
+        return load_default_certs
 
     def _addresses(self, name: str, sender: str) -> list[str]:
         if name not in self._hosts:

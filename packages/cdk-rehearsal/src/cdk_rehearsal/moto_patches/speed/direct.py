@@ -35,6 +35,7 @@ from moto.utilities.aws_headers import gen_amzn_requestid_long
 from moto.utilities.utils import get_partition
 from werkzeug.exceptions import HTTPException
 
+from cdk_rehearsal.moto_patches.speed.prototypes import own
 from cdk_rehearsal.moto_patches.speed.shapes import Copy, Unusual, answer_copy, parameters_copy
 from cdk_rehearsal.sandbox.patching import Patches
 
@@ -159,7 +160,7 @@ class DirectCalls:
                     return self._call(client, operation, parameters)
                 except (Unusual, ServiceException, HTTPException):
                     pass
-            return long_way(client, name, parameters)
+            return long_way(own(client), name, parameters)
 
         return call
 

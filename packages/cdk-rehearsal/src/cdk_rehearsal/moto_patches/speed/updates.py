@@ -12,6 +12,9 @@ from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 from cdk_rehearsal.moto_patches.entries import Entry
 
 _TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),.])", re.ASCII)
+_LONGEST_KEY = 1_024
+"""The bytes of the longest sort key; partition keys may be longer.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 _CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
 
 
@@ -158,15 +161,17 @@ def updated(
     table = entry.table
     attributes: dict[str, DynamoType] = entry.item.attrs if entry.item is not None else {}
     keys = table.table_key_attrs
-    indexed = {attribute["AttributeName"] for attribute in table.attr}
+    indexed = {each["AttributeName"]: each["AttributeType"] for each in table.attr}
     changes = dict[str, DynamoType | None]()
     try:
         for action in plan:
             target, *inner = (_named(name, names) for name in action.target)
-            # A removal may take an item out of an index, but moto checks the types of its keys.
-            if target in changes or target in (keys if action.clause == "REMOVE" else indexed):
+            if target in changes or target in keys:
                 return None
             result = _result(action, attributes, names, values)
+            # A removal may take an item out of an index, but moto checks the values of its keys.
+            if target in indexed and result is not None and not _suits(result, indexed[target]):
+                return None
             changes[target] = _within(attributes.get(target), inner, result) if inner else result
     except _Unknown:
         return None
@@ -180,6 +185,13 @@ def updated(
         if value is not None:
             dict.__setitem__(item.attrs, name, value)
     return cast(Item, item)
+
+
+def _suits(value: DynamoType, key_type: str) -> bool:
+    """Whether the key of any index may have a value: a number, or a text that is not empty."""
+    if value.type != key_type or value.type not in {"N", "S"}:
+        return False
+    return value.type == "N" or 0 < len(value.value.encode()) <= _LONGEST_KEY
 
 
 def _is_key_of(table: Table, key: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, HistoryEventType
@@ -60,6 +60,12 @@ class Expressions:
             "uuid": new_id,
         }
 
+    @cached_property
+    def _bindings(self) -> dict[str, Any]:
+        from jsonata import Jsonata  # type: ignore[import-untyped]
+
+        return {name: Jsonata.JLambda(each) for name, each in self._functions.items()}
+
     def patch(self, patches: Patches) -> None:
         """Lets moto's interpreter evaluate expressions and variables here."""
 
@@ -78,13 +84,11 @@ class Expressions:
 
     def evaluate(self, expression: str, scope: dict[str, Any]) -> Any:
         """Returns the value of an expression; ValueError if it has none, or fails."""
-        from jsonata import Jsonata  # type: ignore[import-untyped]
         from jsonata.utils import Utils  # type: ignore[import-untyped]
 
-        functions = {name: Jsonata.JLambda(each) for name, each in self._functions.items()}
         values = {k: Utils.NULL_VALUE if v is None else v for k, v in scope.items()}
         try:
-            value = parsed(expression).evaluate(None, {**functions, **values})
+            value = parsed(expression).evaluate(None, {**self._bindings, **values})
         except Exception as error:  # noqa: BLE001, whatever the evaluator or a function raises
             raise ValueError(
                 f"The JSONata expression '{expression}' threw an error during evaluation: {error}"

@@ -117,6 +117,7 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
+@cache
 def _service(name: str) -> str:
     if name in _SERVICES:
         return _SERVICES[name]
