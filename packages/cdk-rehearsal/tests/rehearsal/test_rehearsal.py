@@ -444,3 +444,17 @@ def test_a_rehearsal_runs_in_the_account_of_its_stacks(template: Cloud) -> None:
         assert shop.invoke("Shop/Send", {}).payload == "210987654321"
         assert "210987654321" in shop.physical_id("Shop/Queue")
         assert [each["body"] for each in shop.messages("Shop/Queue")] == ["m"]
+
+
+def test_handlers_of_a_client_see_no_call_of_a_later_rehearsal(template: Cloud) -> None:
+    """Clients share their parts, unless a program has changed one of them."""
+    template.queue("Queue")
+    assembly, seen = template.write(), list[str]()
+    for number in (1, 2):
+        with Rehearsal(assembly) as rehearsal:
+            sqs = rehearsal.client("sqs")
+            assert len(sqs.list_queues()["QueueUrls"]) == 1
+            assert len(seen) == number - 1, "a handler of the first rehearsal is still there"
+            sqs.meta.events.register("before-call", lambda **_: seen.append("a call"))
+            sqs.list_queues()
+            assert len(seen) == number

@@ -1,6 +1,7 @@
 """Speed-ups of botocore and moto that change no answer.
 
-``clients`` and ``direct`` patch botocore and are installed separately.
+``clients`` and ``direct`` patch botocore, and ``constants`` moto before it starts: they are
+installed separately.
 """
 
 from moto.core.common_models import BaseModel

@@ -12,11 +12,12 @@ import botocore.hooks
 import botocore.loaders
 import botocore.regions
 import botocore.session
-from botocore.client import ClientCreator
+from botocore.client import BaseClient, ClientCreator
 from botocore.endpoint_provider import EndpointProvider
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.model import ServiceModel
 
+from cdk_rehearsal.moto_patches.speed.direct import is_as_made
 from cdk_rehearsal.sandbox.patching import Patches
 
 _alias: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
@@ -25,6 +26,25 @@ _accepts_kwargs: Any = botocore.hooks.accepts_kwargs
 _make_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
 _classes: dict[str, type] = {}
 _providers: dict[int, tuple[Any, EndpointProvider]] = {}
+_prototypes: dict[tuple[str, str], BaseClient] = {}
+
+
+def make_client(service: str, region: str) -> Any:
+    """Returns a boto3 client of its own; its parts are those of a client made before.
+
+    Only while a rehearsal runs, because each has the same credentials and settings. A client whose
+    event handlers the program has changed is not used again.
+    """
+    key = (service, region)
+    known = _prototypes.get(key)
+    if known is None or not is_as_made(known):
+        # Any service, known only by name: the stubs list all of them as literals.
+        make: Any = boto3.client
+        known = _prototypes[key] = make(service, region_name=region)
+    # `copy.copy` asks for attributes that a client without state does not have.
+    client = object.__new__(type(known))
+    vars(client).update(vars(known))
+    return client
 
 
 def patch(patches: Patches) -> None:
