@@ -13,6 +13,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -458,3 +459,15 @@ def test_handlers_of_a_client_see_no_call_of_a_later_rehearsal(template: Cloud) 
             sqs.meta.events.register("before-call", lambda **_: seen.append("a call"))
             sqs.list_queues()
             assert len(seen) == number
+
+
+def test_a_presigned_url_is_signed(template: Cloud) -> None:
+    """Unlike a request, whose signature nobody checks."""
+    with Rehearsal(template.write()) as rehearsal:
+        s3 = rehearsal.client("s3")
+        one, two = (
+            parse_qs(urlsplit(s3.generate_presigned_url("get_object", Params=named)).query)
+            for named in ({"Bucket": "bucket", "Key": "a"}, {"Bucket": "bucket", "Key": "b"})
+        )
+    assert one["X-Amz-Date"] == two["X-Amz-Date"]
+    assert one["X-Amz-Signature"] != two["X-Amz-Signature"]

@@ -6,7 +6,7 @@ installed separately.
 
 from moto.core.common_models import BaseModel
 
-from cdk_rehearsal.moto_patches.speed import accounts, cognito, dynamodb, s3, sqs
+from cdk_rehearsal.moto_patches.speed import accounts, cognito, dynamodb, kms, s3, sqs
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -15,6 +15,6 @@ def patch(patches: Patches, scheduler: Scheduler | None) -> None:
     """Replaces the most expensive parts. With a scheduler, long polls wait in virtual time."""
     # moto keeps every model object for its dashboard.
     patches.set(BaseModel, "__new__", staticmethod(lambda cls, *_, **__: object.__new__(cls)))
-    for service in (accounts, dynamodb, s3, cognito):
+    for service in (accounts, dynamodb, s3, cognito, kms):
         service.patch(patches)
     sqs.patch(patches, scheduler)
