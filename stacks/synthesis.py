@@ -23,7 +23,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
-from stacks.environment import BusKind
+from stacks.environment import BusKind, environment_named
 from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
@@ -105,6 +105,9 @@ def host_assembly(stage: str, *, bus: str | None = None) -> Path:
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
+    if bus == _known(stage, bus):
+        # The same assembly as without a name.
+        bus = None
     prepare(Target.HOST)
     directory = _host_directory(stage, bus)
     if directory.is_dir():
@@ -118,6 +121,15 @@ def host_assembly(stage: str, *, bus: str | None = None) -> Path:
             return directory
     # A source was saved in the meantime, and the assembly may or may not include it.
     return host_assembly(stage, bus=bus)
+
+
+def _known(stage: str, bus: str | None) -> BusKind:
+    """Returns a stage's own kind of bus. Raises SynthesisError for an unknown stage or kind."""
+    try:
+        environment_named(stage, bus=bus)
+        return environment_named(stage).bus
+    except ValueError as error:
+        raise SynthesisError(str(error)) from None
 
 
 def _host_directory(stage: str, bus: str | None) -> Path:
@@ -194,6 +206,9 @@ def main() -> None:
         return f"{stage}: {templates} templates in {outdir} ({time.monotonic() - started:.1f} s)"
 
     try:
+        for stage in options.stage:
+            # The app itself reports an unknown stage only after seconds.
+            _known(stage, options.bus)
         prepare(Target(options.target))
         with ThreadPoolExecutor() as pool:
             for line in pool.map(run, options.stage):

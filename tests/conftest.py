@@ -136,6 +136,18 @@ def custom(shared_directory: Path) -> Assembly:
     return Assembly(assembly_directory("prod", shared_directory, bus="custom"))
 
 
+@pytest.fixture(scope="session")
+def both_buses(shared_directory: Path) -> Path:
+    """The directory of the cloud assembly of `prod` with both buses, before the first move."""
+    return assembly_directory("prod", shared_directory, bus="migrating")
+
+
+@pytest.fixture(scope="session")
+def migrating(both_buses: Path) -> Assembly:
+    """The synthesized templates of `prod` with both buses, before the first move."""
+    return Assembly(both_buses)
+
+
 @pytest.fixture(scope="module")
 def region() -> Iterator[None]:
     """A region in moto, which the accounts of a module's tests use one after the other."""

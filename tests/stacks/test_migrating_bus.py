@@ -22,22 +22,9 @@ from stacks.constructs.platform import Platform
 from stacks.constructs.queues import BufferQueue
 from stacks.constructs.vault import Vault
 from stacks.environment import DEV, Migration
-from stacks.synthesis import host_assembly
 from workspace.isolation import PROJECT
 
 RULE, SUBSCRIBER = "AWS::Events::Rule", "AWS::EventsV2::Subscriber"
-
-
-@pytest.fixture(scope="module")
-def migrating() -> Assembly:
-    """The templates of `prod` before the first move."""
-    return Assembly(host_assembly("prod", bus="migrating"))
-
-
-@pytest.fixture(scope="module")
-def alone() -> Mapping[str, Assembly]:
-    """The templates of `prod` on each bus alone."""
-    return {kind: Assembly(host_assembly("prod", bus=kind)) for kind in ("classic", "custom")}
 
 
 def by_id(shop: Assembly) -> dict[tuple[str, str], Resource]:
@@ -60,10 +47,11 @@ ADDED = {
 
 @pytest.mark.parametrize("kind", ["classic", "custom"])
 def test_the_first_and_the_last_deployment_replace_nothing(
-    migrating: Assembly, alone: Mapping[str, Assembly], kind: str
+    migrating: Assembly, request: pytest.FixtureRequest, kind: str
 ) -> None:
     both = by_id(migrating)
-    for key, resource in by_id(alone[kind]).items():
+    alone: Assembly = request.getfixturevalue(kind)
+    for key, resource in by_id(alone).items():
         found = both[key]
         names = {*resource.properties, *found.properties}
         changed = {

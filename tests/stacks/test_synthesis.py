@@ -1,5 +1,6 @@
 """The assembly for this machine is synthesized once while its sources are unchanged."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from stacks import synthesis
+from stacks.environment import DEV
 
 
 @pytest.fixture
@@ -88,6 +90,26 @@ def test_each_stage_and_each_folder_of_the_project_has_its_own_assembly(
     made.add(synthesis.host_assembly("dev").name)
 
     assert len(made) == 3
+
+
+def test_naming_the_bus_that_the_stage_has_anyway_shares_the_assembly(
+    project: Path, synthesized: list[Callable[[], object]]
+) -> None:
+    synthesized += [nothing, nothing]
+    own = synthesis.host_assembly("dev")
+
+    assert synthesis.host_assembly("dev", bus=DEV.bus) == own
+    assert synthesis.host_assembly("dev", bus="migrating") != own
+
+
+def test_an_unknown_stage_or_bus_is_reported_before_the_app_starts(
+    synthesized: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["synthesis", "--stage", "dev", "--stage", "staging"])
+    with pytest.raises(SystemExit, match="error: no stage 'staging': choose one of dev, prod"):
+        synthesis.main()
+    with pytest.raises(synthesis.SynthesisError, match="no kind of bus 'kafka'"):
+        synthesis.host_assembly("dev", bus="kafka")
 
 
 def test_a_source_saved_during_the_synthesis_is_in_the_returned_assembly(

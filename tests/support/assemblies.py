@@ -13,7 +13,5 @@ def assembly_directory(stage: str, shared: Path, *, bus: BusKind | None = None) 
 
     Processes that use the same `shared` wait for each other.
     """
-    # The stage's own kind is not named: `make demo` and others use the same assembly.
-    other = None if bus == environment_named(stage).bus else bus
-    with FileLock(shared / f"{stage}-{other}.lock"):
-        return host_assembly(stage, bus=other)
+    with FileLock(shared / f"{stage}-{bus or environment_named(stage).bus}.lock"):
+        return host_assembly(stage, bus=bus)

@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.synthesis import host_assembly
 from tools.faults import matrix
 from tools.faults.shop import RehearsedShop
-
-
-@pytest.fixture(scope="session")
-def both_buses() -> Path:
-    """The cloud assembly of `prod` before the first move."""
-    return host_assembly("prod", bus="migrating")
 
 
 @pytest.fixture(scope="package")

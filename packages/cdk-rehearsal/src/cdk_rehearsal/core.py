@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency, Span
 from cdk_rehearsal.meter import Meter
@@ -48,6 +46,8 @@ class Core:
     latency: Latency
     access: Access
     rates: Rates
+    make_client: Callable[[str, str], Any]
+    """Makes the boto3 client of a service in a region."""
     paths: dict[str, str] = field(default_factory=dict)
     """Construct paths by physical id and by ARN."""
     apis: dict[str, Callable[[Any, str, dict[str, Any]], dict[str, Any]]] = field(
@@ -64,9 +64,7 @@ class Core:
         """Returns the boto3 client of a service; calls of a principal's are authorized."""
         key = (service, principal)
         if key not in self._clients:
-            # Any service, known only by name: the stubs list all of them as literals.
-            make: Any = boto3.client
-            self._clients[key] = make(service, region_name=self.region)
+            self._clients[key] = self.make_client(service, self.region)
             vars(self._clients[key])[PRINCIPAL] = principal
         return self._clients[key]
 

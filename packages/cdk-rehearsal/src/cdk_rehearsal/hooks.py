@@ -96,6 +96,7 @@ class Hooks:
         self._undo.append(lambda: gc.set_threshold(*thresholds))
         self._undo.append(set_environment(environment(core.region)))
         Egress().install(patches)
+        moto_patches.keep_constants(patches)
         moto = mock_aws(config={"core": {"mock_credentials": False}})
         moto.start()
         self._undo.append(moto.stop)

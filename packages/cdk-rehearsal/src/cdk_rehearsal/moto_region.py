@@ -23,6 +23,7 @@ def corrected_moto() -> Iterator[None]:
 
     patches = Patches()
     egress.Egress().install(patches)
+    moto_patches.keep_constants(patches)
     with mock_aws(config={"core": {"mock_credentials": False}}):
         undo = moto_patches.install()
         directly = moto_patches.call_directly(DEFAULT_ACCOUNT_ID, patches)

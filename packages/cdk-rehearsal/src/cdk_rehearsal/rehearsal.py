@@ -89,6 +89,7 @@ class Rehearsal:
         from cdk_rehearsal.authorization.decisions import Access
         from cdk_rehearsal.deployment import Deployment
         from cdk_rehearsal.hooks import Hooks
+        from cdk_rehearsal.moto_patches import make_client
 
         self.account = account
         self.region = region
@@ -105,7 +106,7 @@ class Rehearsal:
         self.access = Access(account, region, self.clock.now)
         self._core = Core(
             *(account, region, self.scheduler, self.meter, self.faults, self.latency),
-            *(self.access, Rates(self.clock.now)),
+            *(self.access, Rates(self.clock.now), make_client),
         )
         substitutes = StandIns(stubs or {}, values or {}, invents=stand_ins)
         self.stand_ins: Sequence[StandIn] = substitutes.used

@@ -1192,6 +1192,19 @@ def test_random_strings_are_those_of_moto_and_leave_the_same_chance(options: Ite
     assert [len(text) for text in patched[0]] == [0, 1, 52, 1_000]
 
 
+@pytest.mark.own_behaviour
+def test_only_symmetric_keys_share_a_key_pair(patched: None) -> None:
+    """They have none on AWS; making moto's takes a tenth of a second."""
+    from moto.kms.models import kms_backends
+
+    for options in ({}, {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}):
+        for _ in range(2):
+            client("kms").create_key(**options)
+    one, two, *signing = (key.private_key for key in kms_backends[ACCOUNT][REGION].keys.values())
+    assert one is two
+    assert len({key.public_key() for key in [one, *signing]}) == 3
+
+
 def test_a_second_install_changes_nothing_and_undo_puts_all_back() -> None:
     """Patches are those of the first install, and none is left in the end."""
     from moto.dynamodb.models import DynamoDBBackend

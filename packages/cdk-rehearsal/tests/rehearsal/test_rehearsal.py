@@ -13,6 +13,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -444,3 +445,29 @@ def test_a_rehearsal_runs_in_the_account_of_its_stacks(template: Cloud) -> None:
         assert shop.invoke("Shop/Send", {}).payload == "210987654321"
         assert "210987654321" in shop.physical_id("Shop/Queue")
         assert [each["body"] for each in shop.messages("Shop/Queue")] == ["m"]
+
+
+def test_handlers_of_a_client_see_no_call_of_a_later_rehearsal(template: Cloud) -> None:
+    """Clients share their parts, unless a program has changed one of them."""
+    template.queue("Queue")
+    assembly, seen = template.write(), list[str]()
+    for number in (1, 2):
+        with Rehearsal(assembly) as rehearsal:
+            sqs = rehearsal.client("sqs")
+            assert len(sqs.list_queues()["QueueUrls"]) == 1
+            assert len(seen) == number - 1, "a handler of the first rehearsal is still there"
+            sqs.meta.events.register("before-call", lambda **_: seen.append("a call"))
+            sqs.list_queues()
+            assert len(seen) == number
+
+
+def test_a_presigned_url_is_signed(template: Cloud) -> None:
+    """Unlike a request, whose signature nobody checks."""
+    with Rehearsal(template.write()) as rehearsal:
+        s3 = rehearsal.client("s3")
+        one, two = (
+            parse_qs(urlsplit(s3.generate_presigned_url("get_object", Params=named)).query)
+            for named in ({"Bucket": "bucket", "Key": "a"}, {"Bucket": "bucket", "Key": "b"})
+        )
+    assert one["X-Amz-Date"] == two["X-Amz-Date"]
+    assert one["X-Amz-Signature"] != two["X-Amz-Signature"]

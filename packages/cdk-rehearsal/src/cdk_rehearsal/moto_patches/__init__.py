@@ -11,10 +11,13 @@ from typing import Any
 from botocore.client import BaseClient
 
 from cdk_rehearsal.moto_patches import defects, own_limits, speed
-from cdk_rehearsal.moto_patches.speed import clients, prototypes
+from cdk_rehearsal.moto_patches.speed import clients, constants, prototypes
+from cdk_rehearsal.moto_patches.speed.clients import make_client
 from cdk_rehearsal.moto_patches.speed.direct import DirectCalls
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
+
+__all__ = ["call_directly", "install", "keep_constants", "make_client"]
 
 _installed: list[Patches] = []
 
@@ -38,6 +41,11 @@ def install(scheduler: Scheduler | None = None) -> Callable[[], None]:
         _installed.clear()
 
     return undo
+
+
+def keep_constants(patches: Patches) -> None:
+    """Makes each start of moto but the first of this process cheap; to be called before it."""
+    constants.patch(patches)
 
 
 def call_directly(account: str, patches: Patches) -> Callable[..., Any]:

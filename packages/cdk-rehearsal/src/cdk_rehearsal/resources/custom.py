@@ -54,7 +54,9 @@ def _served(assembly: Assembly) -> dict[tuple[str, str], list[Resource]]:
     """The custom resources by the function that they name."""
     found: dict[tuple[str, str], list[Resource]] = {}
     for resource in assembly.resources:
-        for name in named(resource.definition.get("Properties", {}).get("ServiceToken")):
+        token = resource.definition.get("Properties", {}).get("ServiceToken")
+        # Hardly any resource has one.
+        for name in named(token) if token else ():
             found.setdefault((resource.stack, name), []).append(resource)
     return found
 

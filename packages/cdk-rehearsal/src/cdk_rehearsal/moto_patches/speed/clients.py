@@ -12,19 +12,44 @@ import botocore.hooks
 import botocore.loaders
 import botocore.regions
 import botocore.session
-from botocore.client import ClientCreator
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.client import BaseClient, ClientCreator
 from botocore.endpoint_provider import EndpointProvider
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.model import ServiceModel
+from botocore.useragent import UserAgentString
 
+from cdk_rehearsal.moto_patches.speed.direct import is_as_made
+from cdk_rehearsal.moto_patches.speed.prototypes import own
 from cdk_rehearsal.sandbox.patching import Patches
 
 _alias: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
 _aliaser = EventAliaser(HierarchicalEmitter())
 _accepts_kwargs: Any = botocore.hooks.accepts_kwargs
 _make_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
+_canonical: Callable[[SigV4Auth, Any], str] = SigV4Auth.canonical_request  # type: ignore[attr-defined]
+_IN_HEADERS = (SigV4Auth, S3SigV4Auth)
 _classes: dict[str, type] = {}
 _providers: dict[int, tuple[Any, EndpointProvider]] = {}
+_prototypes: dict[tuple[str, str], BaseClient] = {}
+
+
+def make_client(service: str, region: str) -> Any:
+    """Returns a boto3 client of its own; its parts are those of a client made before.
+
+    Only while a rehearsal runs, because each has the same credentials and settings. A client whose
+    event handlers the program has changed is not used again.
+    """
+    key = (service, region)
+    known = _prototypes.get(key)
+    if known is None or not is_as_made(known):
+        # Any service, known only by name: the stubs list all of them as literals.
+        make: Any = boto3.client
+        known = _prototypes[key] = own(make(service, region_name=region))
+    # `copy.copy` asks for attributes that a client without state does not have.
+    client = object.__new__(type(known))
+    vars(client).update(vars(known))
+    return client
 
 
 def patch(patches: Patches) -> None:
@@ -40,6 +65,9 @@ def patch(patches: Patches) -> None:
     # Nobody renames events but botocore itself, whose list is the same for all clients.
     patches.set(EventAliaser, "_alias_event_name", lambda _, name: _alias(_aliaser, name))
     patches.set(botocore.hooks, "accepts_kwargs", _accepts)
+    patches.set(SigV4Auth, "canonical_request", _unsigned)
+    # Each request would describe the program again, as the client has already done.
+    patches.set(UserAgentString, "rebuild_and_replace_user_agent_handler", _nothing)
 
 
 @cache
@@ -57,6 +85,15 @@ def _model(service_name: str, api_version: str | None) -> ServiceModel:
 
 def _load_model(_: Any, service_name: str, api_version: str | None = None) -> ServiceModel:
     return _model(service_name, api_version)
+
+
+def _unsigned(auth: SigV4Auth, request: Any) -> str:
+    # moto reads the header's region and key, and checks no signature. Presigned URLs are signed.
+    return "" if type(auth) in _IN_HEADERS else _canonical(auth, request)
+
+
+def _nothing(_: UserAgentString, **__: Any) -> None:
+    pass
 
 
 def _accepts(handler: Any) -> bool:

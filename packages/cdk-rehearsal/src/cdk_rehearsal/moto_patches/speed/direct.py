@@ -166,9 +166,9 @@ class DirectCalls:
 
     def _operation(self, client: Any, name: str) -> _Operation | None:
         operations: dict[str, _Operation | None]
-        changes, operations = client.__dict__.get(_AS_MADE, (-1, {}))
-        if changes != _changes(client):
+        if not is_as_made(client):
             return None
+        _, operations = vars(client)[_AS_MADE]
         if name not in operations:
             operations[name] = _Operation.of(client, name)
         return operations[name]
@@ -208,6 +208,12 @@ class DirectCalls:
         handler.current_account = self._account
         handler.response_headers = {"server": "amazon.com"}
         return handler
+
+
+def is_as_made(client: Any) -> bool:
+    """Whether no event handler of a client was registered or unregistered since its creation."""
+    changes, _ = vars(client).get(_AS_MADE, (-1, {}))
+    return bool(changes == _changes(client))
 
 
 def _changes(client: Any) -> int:

@@ -1,0 +1,20 @@
+"""Constants that moto works out at each start and each request: they are kept."""
+
+from functools import cache
+
+from moto.core import models, responses
+from moto.core.custom_responses_mock import CallbackResponse
+from moto.core.utils import method_names_from_class
+
+from cdk_rehearsal.sandbox.patching import Patches
+
+
+def patch(patches: Patches) -> None:
+    """Makes each start but the first of this process cheap; to be installed before moto starts."""
+    # More than a thousand patterns of URLs, without a state.
+    patches.set(models, "CallbackResponse", _response)
+    patches.set(responses, "method_names_from_class", _method_names)
+
+
+_response = cache(CallbackResponse)
+_method_names = cache(method_names_from_class)
