@@ -60,6 +60,22 @@ class LambdaService:
         self._core.access.function_policies[function.arn] = function.policy
         self._reserved += function.reserved_concurrency or 0
 
+    def add_version(self, function: Function, version: str) -> None:
+        """Makes a version of a function known, with environments of its own.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        name = "AWS_LAMBDA_LOG_STREAM_NAME"
+        variables = {
+            **function.variables,
+            "AWS_LAMBDA_FUNCTION_VERSION": version,
+            name: function.variables[name].replace("[$LATEST]", f"[{version}]"),
+        }
+        self.add_qualified(function, version, {version: 1.0})
+        published = self.functions[f"{function.arn}:{version}"]
+        published.variables, published.warm = variables, deque()
+
     def add_qualified(
         self, function: Function, qualifier: str, versions: Mapping[str, float]
     ) -> None:
@@ -216,19 +232,21 @@ class LambdaService:
         self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
         shared = function.unqualified or function
+        version = self._version(function)
+        running = self.function(f"{shared.arn}:{version}")
         faults = self._core.faults
         if (
             self._is_busy(shared)
-            or not (function.warm or self._core.rates.take(_SCALING, of=shared.path))
+            or not (running.warm or self._core.rates.take(_SCALING, of=shared.path))
             or faults.strike("invoke", source, function.path)
         ):
             self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
         started = scheduler.now()
-        warm = function.warm
+        warm = running.warm
         cold = not warm
-        environment = self._new_environment(function) if cold else warm.popleft()
+        environment = self._new_environment(running) if cold else warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         shared.active += 1
         self._unreserved += shared.reserved_concurrency is None
@@ -238,8 +256,7 @@ class LambdaService:
         if cold:
             scheduler.sleep(init_s)
         deadline = scheduler.now() + function.timeout_s
-        version = self._version(function)
-        context = LambdaContext(function, version, request_id, deadline, scheduler.now)
+        context = LambdaContext(running, function.arn, version, request_id, deadline, scheduler.now)
         process = scheduler.spawn(
             self._run_handler,
             function,
@@ -269,6 +286,7 @@ class LambdaService:
             duration_s=round(scheduler.now() - started, 6),
             init_s=init_s,
             error=json.loads(body) if error else None,
+            **({"version": version} if function.unqualified else {}),
             **detail,
         )
         return InvocationResult(_decoded(body), error, request_id, version=version)
