@@ -21,11 +21,8 @@ CANARY_PERCENT, CANARY_MINUTES = 10, 10
 Twice as long as the period of the alarms, so that they fire before the rest of the traffic follows.
 """
 
-_CONFIGS = {
-    "at-once": codedeploy.LambdaDeploymentConfig.ALL_AT_ONCE,
-    "gradual": codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_10_MINUTES,
-}
-"""Deployment configurations of CodeDeploy by the stage's shift; they are no resources of a stack.
+_CANARY = codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_10_MINUTES
+"""The same as a configuration that CodeDeploy has, so it is no resource of a stack.
 https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html"""
 
 class Releases(Construct):
@@ -33,7 +30,7 @@ class Releases(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, platform: Platform) -> None:
         super().__init__(scope, id_)
-        self._config = _CONFIGS[platform.environment.shift]
+        self._gradual = platform.environment.shift == "gradual"
         self._application = codedeploy.LambdaApplication(self, "Application")
         self._role = iam.Role(
             self, "Role", assumed_by=iam.ServicePrincipal("codedeploy.amazonaws.com")
@@ -62,7 +59,7 @@ class Releases(Construct):
         """Returns the alias of a function's newest version; CodeDeploy moves it.
 
         If an alarm fires meanwhile, CodeDeploy moves it back, and CloudFormation rolls the stack
-        back.
+        back. All at once, no alarm counts: one that fires already would stop its correction.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
         """
         alias = lambda_.Alias(function, "Live", alias_name=LIVE, version=function.current_version)
@@ -71,22 +68,26 @@ class Releases(Construct):
             "Release",
             application=self._application,
             alias=alias,
-            deployment_config=self._config,
-            alarms=[*alarms],
+            deployment_config=_CANARY
+            if self._gradual
+            else codedeploy.LambdaDeploymentConfig.ALL_AT_ONCE,
+            alarms=[*alarms] if self._gradual else [],
             auto_rollback=codedeploy.AutoRollbackConfig(
-                failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
+                failed_deployment=True, stopped_deployment=True, deployment_in_alarm=self._gradual
             ),
             # The library would attach a policy of AWS for all functions of the account.
             role=self._role.without_policy_updates(),
         )
         self._role.add_to_policy(
             iam.PolicyStatement(
-                actions=[
-                    "lambda:GetAlias",
-                    "lambda:GetProvisionedConcurrencyConfig",
-                    "lambda:UpdateAlias",
-                ],
-                resources=[function.function_arn, f"{function.function_arn}:{LIVE}"],
+                actions=["lambda:GetAlias", "lambda:UpdateAlias"],
+                resources=[function.function_arn],
+            )
+        )
+        self._role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:GetProvisionedConcurrencyConfig"],
+                resources=[f"{function.function_arn}:{LIVE}"],
             )
         )
         return alias

@@ -145,7 +145,7 @@ class Workflow(sfn.StateMachine):
     def _alias(self, platform: Platform, alarms: Sequence[Alarm]) -> sfn.CfnStateMachineAlias:
         """Returns the alias of the newest version. CloudFormation shifts the executions to it.
 
-        Each revision of the state machine replaces the version. Older versions are retained: their
+        Each revision of the state machine replaces the version. All at once, no alarm counts. Older versions are retained: their
         executions take weeks, and may be redriven afterwards.
         https://docs.aws.amazon.com/step-functions/latest/dg/version-rolling-deployment.html
         """
@@ -168,7 +168,7 @@ class Workflow(sfn.StateMachine):
                 type="CANARY" if canary else "ALL_AT_ONCE",
                 percentage=CANARY_PERCENT if canary else None,
                 interval=CANARY_MINUTES if canary else None,
-                alarms=[alarm.alarm_name for alarm in alarms],
+                alarms=[alarm.alarm_name for alarm in alarms] if canary else None,
             ),
         )
 

@@ -38,6 +38,9 @@ _OTHER_ARTIFACTS = {
 
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 """A reference in Fn::Sub: `${!Literal}` is none."""
+_QUALIFIER = re.compile(r"^:[\w$-]+(?=\")")
+"""The version or alias after the ARN of a function, within a text of JSON."""
+
 _QUALIFIED = frozenset(
     f"AWS::{name}"
     for name in (
@@ -385,24 +388,34 @@ class Assembly:
         return found
 
     def definition(self, machine: Resource) -> dict[str, Any]:
-        """Returns the definition of a state machine, with paths in place of references."""
+        """Returns the definition of a state machine, with paths in place of references.
+
+        The path of a function also stands for its versions and aliases.
+        """
         properties = machine.properties
         definition = properties.get("Definition", properties.get("DefinitionString"))
         match definition:
             case {"Fn::Join": [_, list(parts)]}:
-                definition = "".join(self._worded(machine.stack, part) for part in parts)
+                definition = "".join(self._words(machine.stack, parts))
         if isinstance(definition, str):
             definition = json.loads(definition)
         if isinstance(definition, dict):
             return definition
         raise LookupError(f"the definition of {machine} is not in its template")
 
-    def _worded(self, stack: str, part: Any) -> str:
-        if isinstance(part, str):
-            return part
-        if found := self.find(stack, part):
-            return found.path
-        return "aws" if part == {"Ref": "AWS::Partition"} else texts(part)
+    def _words(self, stack: str, parts: list[Any]) -> Iterator[str]:
+        function = False
+        for part in parts:
+            if isinstance(part, str):
+                yield _QUALIFIER.sub("", part) if function else part
+                function = False
+                continue
+            found = self.find(stack, part)
+            function = found is not None and found.type == "AWS::Lambda::Function"
+            if found:
+                yield found.path
+            else:
+                yield "aws" if part == {"Ref": "AWS::Partition"} else texts(part)
 
     @cached_property
     def _by_stack(self) -> dict[str, Stack]:
