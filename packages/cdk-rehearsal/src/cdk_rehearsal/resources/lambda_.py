@@ -282,7 +282,6 @@ def create_version(deployment: Deployment, resource: Resource, properties: Prope
         FunctionName=function.name, **properties.pick("Description")
     )
     arn, version = answer["FunctionArn"], answer["Version"]
-    deployment.lambdas.add_version(function, version)
     resource.physical_id = arn
     resource.attributes = {"FunctionArn": arn, "Version": version}
 

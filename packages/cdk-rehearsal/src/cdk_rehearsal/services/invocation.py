@@ -147,7 +147,10 @@ class LambdaService:
         return request_id
 
     def install(self, patches: Patches) -> None:
-        """Answers Lambda's Invoke API, and lets functions run with variables that a client sets."""
+        """Answers Lambda's Invoke API, and follows what clients change.
+
+        These are a function's variables, its versions, and the versions of an alias.
+        """
         patches.set(LambdaBackend, "invoke", self._invoke_api())
         update = LambdaBackend.update_function_configuration
 
@@ -164,6 +167,27 @@ class LambdaService:
             return result
 
         patches.set(LambdaBackend, "update_function_configuration", updated)
+        publish, move = LambdaBackend.publish_version, LambdaBackend.update_alias
+
+        def published(backend: LambdaBackend, name: str, description: str = "") -> Any:
+            """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html."""
+            version = publish(backend, name, description)
+            arn = backend.get_function(name).function_arn
+            if f"{arn}:{version.version}" not in self.functions:
+                self.add_version(self.functions[arn], str(version.version))
+            return version
+
+        def moved(backend: LambdaBackend, *args: Any, **kwargs: Any) -> Any:
+            """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html."""
+            alias = move(backend, *args, **kwargs)
+            more = (alias.routing_config or {}).get("AdditionalVersionWeights", {})
+            weights = {version: float(weight) for version, weight in more.items()}
+            rest = {alias.function_version: 1.0 - sum(weights.values())}
+            self.functions[alias.arn].versions = {**rest, **weights}
+            return alias
+
+        patches.set(LambdaBackend, "publish_version", published)
+        patches.set(LambdaBackend, "update_alias", moved)
 
     def _reconfigure(
         self, function: Function, former: Mapping[str, str], body: Mapping[str, Any]
