@@ -36,8 +36,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 class PythonFunction(lambda_.Function):
     """The function of one handler module, with its own role, log group and alarms.
 
-    It may use `table` as its handler declares. Besides the alarm on its errors, `signals` are alarms
-    that end the release of a new version. Raises TypeError if there is no table to use.
+    It may use `table` as its handler declares. The alarm on its errors, and those in `signals`, end
+    the release of a new version. Raises TypeError if there is no table to use.
     """
 
     def __init__(

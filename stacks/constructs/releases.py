@@ -25,6 +25,7 @@ _CANARY = codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_10_MINUTES
 """The same as a configuration that CodeDeploy has, so it is no resource of a stack.
 https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html"""
 
+
 class Releases(Construct):
     """The CodeDeploy application of a stack, and its role."""
 

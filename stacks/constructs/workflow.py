@@ -145,8 +145,8 @@ class Workflow(sfn.StateMachine):
     def _alias(self, platform: Platform, alarms: Sequence[Alarm]) -> sfn.CfnStateMachineAlias:
         """Returns the alias of the newest version. CloudFormation shifts the executions to it.
 
-        Each revision of the state machine replaces the version. All at once, no alarm counts. Older versions are retained: their
-        executions take weeks, and may be redriven afterwards.
+        Each revision of the state machine replaces the version. Older versions are retained: their
+        executions take weeks, and may be redriven afterwards. All at once, no alarm counts.
         https://docs.aws.amazon.com/step-functions/latest/dg/version-rolling-deployment.html
         """
         resource = cast(sfn.CfnStateMachine, self.node.default_child)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
 
 from cdk_rehearsal import Assembly, Resource
@@ -70,7 +70,7 @@ def test_every_caller_invokes_the_alias(prod: Assembly) -> None:
         parts = machine.properties["DefinitionString"]["Fn::Join"][1]
         invoked = [
             following
-            for part, following in zip(parts, parts[1:], strict=False)
+            for part, following in pairwise(parts)
             if (target := prod.find(machine.stack, part)) and target.type == FUNCTION
         ]
         assert invoked

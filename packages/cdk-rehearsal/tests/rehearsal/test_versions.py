@@ -95,9 +95,7 @@ def send(shop: Rehearsal, source: str) -> None:
         elif source == "Table":
             shop.client("dynamodb").put_item(TableName=name, Item={"pk": {"S": str(number)}})
         else:
-            shop.client("kinesis").put_record(
-                StreamName=name, Data=b"x", PartitionKey=str(number)
-            )
+            shop.client("kinesis").put_record(StreamName=name, Data=b"x", PartitionKey=str(number))
 
 
 @pytest.mark.parametrize("source", ["Queue", "Stream", "Table"])
@@ -157,7 +155,10 @@ def test_each_version_has_environments_of_its_own(template: Cloud, aws: Deploy) 
 
 
 def test_a_version_keeps_its_variables_and_an_alias_moves(template: Cloud, aws: Deploy) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html"""
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html
+    """
     code = """
     import os
 
@@ -221,7 +222,9 @@ def test_a_role_needs_permission_for_the_qualifier_that_it_invokes(
 ) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html"""
     versions(template)
-    template.role("Calls", {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": ref("Live")})
+    template.role(
+        "Calls", {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": ref("Live")}
+    )
     code = """
     import boto3
 

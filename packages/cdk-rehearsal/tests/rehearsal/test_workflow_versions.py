@@ -63,7 +63,8 @@ def routes(weight: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("started", "version", "through"), [("Machine", None, None), ("One", "1", None), ("Live", "2", "live")]
+    ("started", "version", "through"),
+    [("Machine", None, None), ("One", "1", None), ("Live", "2", "live")],
 )
 def test_an_execution_belongs_to_the_version_and_alias_that_started_it(
     template: Cloud, aws: Deploy, started: str, version: str | None, through: str | None
@@ -188,7 +189,12 @@ def test_an_event_starts_an_execution_by_an_alias(template: Cloud, rehearse: Reh
     shop = rehearse()
     shop.client("events").put_events(
         Entries=[
-            {"EventBusName": shop.physical_id("Shop/Bus"), "Source": "a", "DetailType": "b", "Detail": "{}"}
+            {
+                "EventBusName": shop.physical_id("Shop/Bus"),
+                "Source": "a",
+                "DetailType": "b",
+                "Detail": "{}",
+            }
         ]
     )
     shop.run_until_idle()

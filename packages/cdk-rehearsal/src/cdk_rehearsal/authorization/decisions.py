@@ -501,9 +501,7 @@ class Access:
         return f"arn:aws:{service}:{self.region}:{self.account}"
 
 
-def _without_qualifier(
-    arn: str, own: Callable[[], Context]
-) -> tuple[str, Callable[[], Context]]:
+def _without_qualifier(arn: str, own: Callable[[], Context]) -> tuple[str, Callable[[], Context]]:
     """Returns the ARN of a state machine, with the version or alias as a key of the request.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html

@@ -163,4 +163,5 @@ def _preferred(preference: Properties) -> str:
 
 
 def _described(properties: Properties, parameter: str) -> dict[str, Any]:
-    return {parameter: text for text in properties.pick("Description").values()}
+    text = properties.take("Description")
+    return {} if text is None else {parameter: text}
