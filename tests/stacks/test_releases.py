@@ -182,7 +182,7 @@ def test_a_stage_that_replaces_in_place_has_no_versions(templates: Mapping[str, 
 # -- small stages -------------------------------------------------------------------------
 
 
-def stage(shift: Shift, **variables: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def stage(shift: Shift, **variables: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The templates of a context with two functions, of which one reads a stream, and a workflow.
 
     `variables` are more environment variables of the first function.

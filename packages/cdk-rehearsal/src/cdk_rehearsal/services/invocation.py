@@ -171,7 +171,7 @@ class LambdaService:
 
         def published(backend: LambdaBackend, name: str, description: str = "") -> Any:
             """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html."""
-            version = publish(backend, name, description)
+            version: Any = publish(backend, name, description)
             arn = backend.get_function(name).function_arn
             if f"{arn}:{version.version}" not in self.functions:
                 self.add_version(self.functions[arn], str(version.version))
@@ -179,7 +179,7 @@ class LambdaService:
 
         def moved(backend: LambdaBackend, *args: Any, **kwargs: Any) -> Any:
             """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html."""
-            alias = move(backend, *args, **kwargs)
+            alias: Any = move(backend, *args, **kwargs)
             more = (alias.routing_config or {}).get("AdditionalVersionWeights", {})
             weights = {version: float(weight) for version, weight in more.items()}
             rest = {alias.function_version: 1.0 - sum(weights.values())}
