@@ -6,6 +6,7 @@ STAGE := dev
 BASE := main
 ARGS :=
 ENDPOINT :=
+SHIFT :=
 UV := uv==0.13.9
 
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
@@ -77,10 +78,10 @@ diff: setup ## show what a deployment would change: STAGE=dev
 review: setup ## summarize the changes of this tree since it left BASE=main, in prod or in STAGE=dev
 	@$(RUN) python -m tools.contracts.review $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
-deploy: setup ## deploy to the shell's AWS account: STAGE=dev
+deploy: setup ## deploy to the shell's AWS account: STAGE=dev; in an emergency, all at once: SHIFT=at-once
 	$(named)
 	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
-	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
+	@$(RUN) python -m stacks.synthesis --stage $(STAGE) $(if $(SHIFT),--shift $(SHIFT))
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
 redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"

@@ -23,7 +23,7 @@ from stacks.validation import validate
 
 app = cdk.App()
 context = app.node.try_get_context
-environment = environment_named(context("stage"), bus=context("bus"))
+environment = environment_named(context("stage"), bus=context("bus"), shift=context("shift"))
 target = Target(context("orderflow:target") or Target.LAMBDA)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from aws_cdk import Duration
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
-from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from lambdas.checkout import run_checkout
@@ -17,7 +16,7 @@ from lambdas.payments.payment_store import PaymentUnavailable
 from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.platform import Platform
-from stacks.constructs.python_function import WAITING_MB
+from stacks.constructs.python_function import WAITING_MB, PythonFunction
 from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _AUTHORIZATION = sfn.Timeout.duration(Duration.seconds(30))
@@ -44,12 +43,12 @@ class Checkout(ContextStack):
         id_: str,
         *,
         platform: Platform,
-        reserve_stock: IFunction,
-        release_stock: IFunction,
-        authorize_payment: IFunction,
-        refund_payment: IFunction,
-        confirm_order: IFunction,
-        reject_order: IFunction,
+        reserve_stock: PythonFunction,
+        release_stock: PythonFunction,
+        authorize_payment: PythonFunction,
+        refund_payment: PythonFunction,
+        confirm_order: PythonFunction,
+        reject_order: PythonFunction,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
@@ -74,7 +73,7 @@ class Checkout(ContextStack):
             EventConsumer,
             "RunCheckout",
             run_checkout.handler,
-            settings=Settings(state_machine_arn=workflow.state_machine_arn),
+            settings=Settings(state_machine_arn=workflow.live_arn),
             timeout=_CONSUMER_TIMEOUT,
             memory_mb=WAITING_MB,
             seconds_per_order=1.23,  # it waits for the workflow

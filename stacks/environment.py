@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
@@ -23,6 +23,14 @@ BusKind = Literal["classic", "custom", "migrating"]
 """AWS's *Custom Event Bus - Classic*, with rules, or *Custom Event Bus*, with subscribers.
 
 A stage that moves from one to the other has both: docs/how-to/move-to-the-custom-bus.md.
+"""
+
+Shift = Literal["in-place", "at-once", "gradual"]
+"""How a deployment moves the traffic to new code and workflows.
+
+`"in-place"` replaces them all at once: there are no versions. The other two have versions and
+aliases. `"gradual"` gives a new version a tenth of the traffic first, and rolls back if an alarm
+fires; `"at-once"` is for an emergency in such a stage: docs/how-to/deploy.md.
 """
 
 SANDBOX = "sandbox"
@@ -92,6 +100,11 @@ class Environment:
     """
     migration: Migration = Migration()
     """What has moved, if `bus` is `"migrating"`."""
+    shift: Shift = "in-place"
+    """How a deployment moves the traffic to new code and workflows.
+
+    docs/decisions/0078-traffic-shifts-to-a-new-version.md says what it costs.
+    """
     archive_days: int
     """How long the bus retains events, or its archive keeps them, so that they can be replayed."""
     log_retention: RetentionDays
@@ -260,6 +273,7 @@ DEV = Environment(
 
 PROD = Environment(
     name="prod",
+    shift="gradual",
     archive_days=90,
     log_retention=RetentionDays.THREE_MONTHS,
     keeps_data=True,
@@ -276,20 +290,28 @@ PROD = Environment(
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
 
 
-def environment_named(name: str, *, bus: str | None = None) -> Environment:
-    """Returns the stage called `name`, if need be with another kind of bus.
+def environment_named(
+    name: str, *, bus: str | None = None, shift: str | None = None
+) -> Environment:
+    """Returns the stage called `name`, if need be with another kind of bus, or another shift.
 
-    Raises ValueError that lists the stages, or the kinds.
+    Raises ValueError that lists the stages, the kinds, or the shifts.
     """
     try:
         environment = _ENVIRONMENTS[name]
     except KeyError:
         known = ", ".join(_ENVIRONMENTS)
         raise ValueError(f"no stage {name!r}: choose one of {known} (-c stage=...)") from None
-    if bus is None:
-        return environment
-    for kind in get_args(BusKind):
-        if bus == kind:
-            return replace(environment, bus=kind)
-    known = ", ".join(get_args(BusKind))
-    raise ValueError(f"no kind of bus {bus!r}: choose one of {known} (-c bus=...)")
+    if bus is not None:
+        environment = replace(environment, bus=_one_of(BusKind, "kind of bus", "bus", bus))
+    if shift is not None:
+        environment = replace(environment, shift=_one_of(Shift, "shift", "shift", shift))
+    return environment
+
+
+def _one_of(values: Any, noun: str, option: str, given: str) -> Any:
+    """Returns `given` if it is one of a literal's values. Raises ValueError."""
+    if given not in get_args(values):
+        known = ", ".join(get_args(values))
+        raise ValueError(f"no {noun} {given!r}: choose one of {known} (-c {option}=...)")
+    return given

@@ -5,7 +5,6 @@ from typing import Any
 from aws_cdk import Duration
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.aws_apigatewayv2 import HttpMethod
-from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from lambdas.orders.personal_data import OrdersOpen
@@ -25,6 +24,7 @@ from stacks.constructs.context_stack import ContextStack
 from stacks.constructs.event_consumer import EventConsumer
 from stacks.constructs.outbox_table import OutboxTable
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.workflow import Invoke, Kind, Workflow
 
 _TOKENS_EXPIRED = Duration.minutes(TOKEN_VALIDITY.to_minutes() + 5)
@@ -54,9 +54,9 @@ class Privacy(ContextStack):
         *,
         platform: Platform,
         api: Api,
-        check_orders: IFunction,
-        erase_orders: IFunction,
-        erase_preferences: IFunction,
+        check_orders: PythonFunction,
+        erase_orders: PythonFunction,
+        erase_preferences: PythonFunction,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
@@ -85,7 +85,7 @@ class Privacy(ContextStack):
             EventConsumer,
             "StartErasure",
             start_erasure.handler,
-            settings=WorkflowSettings(state_machine_arn=workflow.state_machine_arn),
+            settings=WorkflowSettings(state_machine_arn=workflow.live_arn),
         )
         request = self.function("RequestErasure", request_erasure.handler)
         get = self.function("GetErasure", get_erasure.handler)
@@ -102,12 +102,12 @@ class Privacy(ContextStack):
     def _definition(
         self,
         *,
-        check: IFunction,
-        refuse: IFunction,
-        delete_account: IFunction,
-        erase_orders: IFunction,
-        erase_preferences: IFunction,
-        complete: IFunction,
+        check: PythonFunction,
+        refuse: PythonFunction,
+        delete_account: PythonFunction,
+        erase_orders: PythonFunction,
+        erase_preferences: PythonFunction,
+        complete: PythonFunction,
     ) -> sfn.State:
         # A scope of their own, so that states may have the names of their functions.
         steps = Construct(self, "Steps")
@@ -138,7 +138,7 @@ class Privacy(ContextStack):
         )
 
 
-def _erasing(scope: Construct, id_: str, function: IFunction) -> Invoke:
+def _erasing(scope: Construct, id_: str, function: PythonFunction) -> Invoke:
     """Returns a step whose result, the kinds of erased data, becomes part of the proof."""
     return Invoke(
         scope,

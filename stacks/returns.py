@@ -6,7 +6,6 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.aws_apigatewayv2 import HttpMethod
-from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from lambdas.payments.payment_store import PaymentUnavailable
@@ -57,8 +56,8 @@ class Returns(ContextStack):
         *,
         platform: Platform,
         api: Api,
-        refund_returned_order: IFunction,
-        restock_returned_order: IFunction,
+        refund_returned_order: PythonFunction,
+        restock_returned_order: PythonFunction,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id_, platform=platform, **kwargs)
@@ -90,7 +89,7 @@ class Returns(ContextStack):
             EventConsumer,
             "StartReturn",
             start_return.handler,
-            settings=WorkflowSettings(state_machine_arn=workflow.state_machine_arn),
+            settings=WorkflowSettings(state_machine_arn=workflow.live_arn),
         )
         resume = self.consumer(EventConsumer, "ResumeReturn", resume_return.handler)
         self.consumer(EventConsumer, "KeepOrder", keep_order.handler, seconds_per_order=0.03)
@@ -134,12 +133,12 @@ class Returns(ContextStack):
     def _definition(
         self,
         *,
-        await_decision: IFunction,
-        escalate: IFunction,
-        refund: IFunction,
-        restock: IFunction,
-        complete: IFunction,
-        refuse: IFunction,
+        await_decision: PythonFunction,
+        escalate: PythonFunction,
+        refund: PythonFunction,
+        restock: PythonFunction,
+        complete: PythonFunction,
+        refuse: PythonFunction,
     ) -> sfn.State:
         # A scope of their own, so that states may have the names of their functions.
         steps = Construct(self, "Steps")

@@ -23,7 +23,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
-from stacks.environment import BusKind, environment_named
+from stacks.environment import BusKind, Shift, environment_named
 from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
@@ -60,6 +60,7 @@ def synthesize(
     validation: bool = True,
     app: Path = PROJECT / "app.py",
     bus: str | None = None,
+    shift: str | None = None,
 ) -> Path:
     """Runs `app` for a stage and returns `outdir`, which then contains its cloud assembly.
 
@@ -67,7 +68,7 @@ def synthesize(
     machine. Without `validation`, the CDK does not check the templates, which takes most of the
     time, and does not record where constructs were created. cdk-nag always runs, unless `app` is
     another script than `app.py` and leaves it out. `bus` is a kind of event bus in place of the
-    stage's own.
+    stage's own, and `shift` is how its traffic shifts.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
@@ -78,7 +79,7 @@ def synthesize(
         **allowed(os.environ),
         **_QUIET,
         **({} if validation else _UNTRACED),
-        "CDK_CONTEXT_JSON": json.dumps(_context(stage, target, bus)),
+        "CDK_CONTEXT_JSON": json.dumps(_context(stage, target, bus=bus, shift=shift)),
         "CDK_OUTDIR": str(outdir.resolve()),
         "CDK_VALIDATION": str(validation).lower(),
         "JSII_NODE": node(),
@@ -143,13 +144,13 @@ def _host_directory(stage: str, bus: str | None) -> Path:
     return PROJECT / ".build" / f"assembly-{stage}{f'-{bus}' if bus else ''}-{Target.HOST}-{digest}"
 
 
-def _context(stage: str, target: Target, bus: str | None) -> dict[str, object]:
+def _context(stage: str, target: Target, **settings_of_stage: str | None) -> dict[str, object]:
     """Returns the context that the CDK command line would pass to the app."""
     settings = json.loads((PROJECT / "cdk.json").read_bytes())
     return {
         **settings["context"],
         "stage": stage,
-        **({"bus": bus} if bus else {}),
+        **{name: value for name, value in settings_of_stage.items() if value},
         "orderflow:target": target.value,
         # Nothing is uploaded from here, so packages in .build need no copy.
         "aws:cdk:disable-asset-staging": target is Target.HOST,
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PROJECT / "cdk.out")
     parser.add_argument("--target", default="lambda", choices=[target.value for target in Target])
     parser.add_argument("--bus", choices=get_args(BusKind), help="a kind in place of the stage's")
+    parser.add_argument("--shift", choices=get_args(Shift), help="a shift in place of the stage's")
     parser.add_argument("--no-validation", dest="validation", action="store_false")
     options = parser.parse_args()
 
@@ -201,6 +203,7 @@ def main() -> None:
             target=options.target,
             validation=options.validation,
             bus=options.bus,
+            shift=options.shift,
         )
         templates = len(list(outdir.glob("*.template.json")))
         return f"{stage}: {templates} templates in {outdir} ({time.monotonic() - started:.1f} s)"

@@ -49,9 +49,9 @@ def watch_metrics(
     dimensions: Mapping[str, str],
     page: str,
     threshold: float = 1,
-) -> None:
-    """Adds an alarm for each metric of an AWS service in `meanings`: its sum over five minutes."""
-    for name, meaning in meanings.items():
+) -> list[Alarm]:
+    """Returns an alarm for each metric of an AWS service in `meanings`: its sum in five minutes."""
+    return [
         Alarm(
             scope,
             name,
@@ -67,3 +67,5 @@ def watch_metrics(
             meaning=meaning,
             page=page,
         )
+        for name, meaning in meanings.items()
+    ]

@@ -170,7 +170,7 @@ class Api(Construct):
             "Route",
             http_api=self._api,
             route_key=apigateway.HttpRouteKey.with_(path, method),
-            integration=integrations.HttpLambdaIntegration("Integration", function),
+            integration=integrations.HttpLambdaIntegration("Integration", function.live),
             authorizer=authorizer,
         )
         needed = ceil(self._platform.environment.orders_per_second * per_order)

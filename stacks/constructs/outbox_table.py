@@ -103,7 +103,7 @@ class OutboxTable(ContextTable):
             settings=relay.RelaySettings(event_bus_arn=platform.bus.home_of(self)),
             timeout=Duration.seconds(30),
         )
-        function.add_event_source(
+        function.listen(
             sources.DynamoEventSource(
                 self.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,

@@ -1,12 +1,13 @@
 """A Lambda function made from its handler object: path, package and grants cannot drift."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk.aws_cloudwatch import IAlarm
 from constructs import Construct
 
 from lambdas.eventing.declaration import Handler
@@ -22,6 +23,7 @@ from stacks.constructs.context_table import ContextTable
 from stacks.constructs.metric import namespace
 from stacks.constructs.packaging import PYTHON_VERSION, function_directory, layer_directory
 from stacks.constructs.platform import Platform
+from stacks.constructs.releases import LIVE, Releases
 
 WAITING_MB = 256
 """The memory of a function that mostly waits for a workflow or a partner.
@@ -34,7 +36,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 class PythonFunction(lambda_.Function):
     """The function of one handler module, with its own role, log group and alarms.
 
-    It may use `table` as its handler declares. Raises TypeError if there is no table to use.
+    It may use `table` as its handler declares. The alarm on its errors, and those in `signals`, end
+    the release of a new version. Raises TypeError if there is no table to use.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class PythonFunction(lambda_.Function):
         environment: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
         memory_mb: int = 512,
+        signals: Sequence[IAlarm] = (),
     ) -> None:
         module = handler.__module__
         context = module.split(".")[1]
@@ -100,7 +104,11 @@ class PythonFunction(lambda_.Function):
         if isinstance(handler, Handler):
             self._admit(handler, table)
             platform.vault.admit(self, handler)
-        self._alarms(platform, module)
+        errors = self._alarms(platform, module)
+        self.live: lambda_.IFunction = self
+        """What callers invoke: the alias of the newest version, or the function itself."""
+        if platform.environment.shift != "in-place":
+            self.live = Releases.of(self, platform=platform).alias(self, alarms=[errors, *signals])
 
     def _admit(self, handler: Handler[Any], table: ContextTable | None) -> None:
         if table:
@@ -108,8 +116,30 @@ class PythonFunction(lambda_.Function):
         elif handler.uses:
             raise TypeError(f"{handler.name} uses a table: {self.node.path} needs table=…")
 
-    def _alarms(self, platform: Platform, module: str) -> None:
-        Alarm(
+    @property
+    def live_arn(self) -> str:
+        """The ARN that callers invoke, also from other stacks.
+
+        It does not refer to the alias. An export of the alias would take the place of that of the
+        function, which CloudFormation does not delete while another stack imports it.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+        """
+        return self.function_arn if self.live is self else f"{self.function_arn}:{LIVE}"
+
+    def listen(self, source: lambda_.IEventSource) -> None:
+        """Adds an event source that invokes the live version.
+
+        The mapping stays the function's own resource. A new one for the alias would read a stream
+        from its start when a stage begins to have aliases.
+        """
+        self.add_event_source(source)
+        if self.live is not self:
+            for child in self.node.find_all():
+                if isinstance(child, lambda_.CfnEventSourceMapping):
+                    child.function_name = self.live.function_arn
+
+    def _alarms(self, platform: Platform, module: str) -> Alarm:
+        errors = Alarm(
             self,
             "Errors",
             platform=platform,
@@ -128,6 +158,7 @@ class PythonFunction(lambda_.Function):
             meaning=f"{module} is invoked more often than its concurrency allows.",
             page="function-throttles",
         )
+        return errors
 
 
 _RUNTIME = lambda_.Runtime(

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
 from lambdas.eventing.consumer import ConsumerSettings, QueueHandler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.acknowledge import SERVERLESS, acknowledge
+from stacks.constructs.alarm import Alarm
 from stacks.constructs.context_table import ContextTable
+from stacks.constructs.metric import service_metric
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 from stacks.constructs.queues import MAX_RECEIVE_COUNT, BufferQueue
@@ -88,9 +90,10 @@ class QueueConsumer(Construct):
             environment={**kernel_settings.as_environment(), **(environment or {})},
             timeout=timeout,
             memory_mb=memory_mb,
+            signals=[_failing(self, platform)],
         )
         self.queue.parking.grant(self.function, "sqs:SendMessage")
-        self.function.add_event_source(
+        self.function.listen(
             sources.SqsEventSource(
                 self.queue,
                 batch_size=batch_size,
@@ -121,3 +124,26 @@ class QueueConsumer(Construct):
                 f"{_MOST:,}: lower orders_per_second of stage {stage.name}, or make it faster"
             )
         return max(LEAST_CONCURRENCY, needed)
+
+
+def _failing(scope: Construct, platform: Platform) -> Alarm:
+    """Returns the alarm on failing consumers of a stack.
+
+    A consumer reports failed messages in its response, and so Lambda counts no error. While two
+    versions run, the next delivery probably reaches the other one and succeeds. Only the metric of
+    the handlers, which all consumers of a context share, shows the failure.
+    """
+    stack = Stack.of(scope)
+    existing = stack.node.try_find_child("ConsumersFail")
+    if isinstance(existing, Alarm):
+        return existing
+    context = stack.node.id.lower()
+    return Alarm(
+        stack,
+        "ConsumersFail",
+        platform=platform,
+        metric=service_metric(platform, context=context, name="FailedEvents"),
+        threshold=5,
+        meaning=f"Consumers of {context} keep failing. Their messages are delivered again.",
+        page="consumers-keep-failing",
+    )

@@ -59,7 +59,7 @@ class StreamConsumer(Construct):
             timeout=Duration.minutes(2),
         )
         self.parking.grant(self.function, "sqs:SendMessage")
-        self.function.add_event_source(
+        self.function.listen(
             sources.KinesisEventSource(
                 stream,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnDeletionPolicy, Duration, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
-from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from stacks.constructs.acknowledge import (
@@ -19,9 +19,11 @@ from stacks.constructs.acknowledge import (
     acknowledge,
     permit_double_dependency,
 )
-from stacks.constructs.alarm import watch_metrics
+from stacks.constructs.alarm import Alarm, watch_metrics
 from stacks.constructs.naming import generation_of
 from stacks.constructs.platform import Platform
+from stacks.constructs.python_function import PythonFunction
+from stacks.constructs.releases import CANARY_MINUTES, CANARY_PERCENT, LIVE
 
 _PASSING = [
     "Lambda.ServiceException",
@@ -110,7 +112,8 @@ class Workflow(sfn.StateMachine):
             retention=platform.environment.log_retention,
             removal_policy=platform.environment.removal_policy,
         )
-        role = _role(scope, f"{id_}Role", start)
+        functions = _functions(start)
+        role = _role(scope, f"{id_}Role", functions)
         super().__init__(
             scope,
             id_,
@@ -130,11 +133,48 @@ class Workflow(sfn.StateMachine):
             self,
             {f"{SOLUTIONS}SF2": NO_XRAY, f"{SERVERLESS}StepFunctionStateMachineXray": NO_XRAY},
         )
-        self._alarms(platform, kind)
+        for function in functions:
+            if function.live is not function:
+                self.node.add_dependency(function.live)
+        alarms = self._alarms(platform, kind)
+        self.live_arn = self.state_machine_arn
+        """What callers start: the alias of the newest version, or the state machine itself."""
+        if platform.environment.shift != "in-place":
+            self.live_arn = self._alias(platform, alarms).attr_arn
 
-    def _alarms(self, platform: Platform, kind: Kind) -> None:
+    def _alias(self, platform: Platform, alarms: Sequence[Alarm]) -> sfn.CfnStateMachineAlias:
+        """Returns the alias of the newest version. CloudFormation shifts the executions to it.
+
+        Each revision of the state machine replaces the version. Older versions are retained: their
+        executions take weeks, and may be redriven afterwards. All at once, no alarm counts.
+        https://docs.aws.amazon.com/step-functions/latest/dg/version-rolling-deployment.html
+        """
+        resource = cast(sfn.CfnStateMachine, self.node.default_child)
+        version = sfn.CfnStateMachineVersion(
+            self,
+            "Version",
+            state_machine_arn=self.state_machine_arn,
+            state_machine_revision_id=resource.attr_state_machine_revision_id,
+        )
+        version.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
+        version.cfn_options.deletion_policy = CfnDeletionPolicy.DELETE
+        canary = platform.environment.shift == "gradual"
+        return sfn.CfnStateMachineAlias(
+            self,
+            "Live",
+            name=LIVE,
+            deployment_preference=sfn.CfnStateMachineAlias.DeploymentPreferenceProperty(
+                state_machine_version_arn=version.attr_arn,
+                type="CANARY" if canary else "ALL_AT_ONCE",
+                percentage=CANARY_PERCENT if canary else None,
+                interval=CANARY_MINUTES if canary else None,
+                alarms=[alarm.alarm_name for alarm in alarms] if canary else None,
+            ),
+        )
+
+    def _alarms(self, platform: Platform, kind: Kind) -> list[Alarm]:
         failing = _FAILING[kind]
-        watch_metrics(
+        return watch_metrics(
             self,
             {**dict.fromkeys(failing.metrics, failing.meaning), _THROTTLED: _WAITING},
             platform=platform,
@@ -151,11 +191,19 @@ class Invoke(tasks.LambdaInvoke):
     Tasks store results in their own tables, so the state contains only the event.
     """
 
-    def __init__(self, scope: Construct, id_: str, function: IFunction, **options: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, function: PythonFunction, **options: Any
+    ) -> None:
         options.setdefault("result_path", sfn.JsonPath.DISCARD)
         options.setdefault("task_timeout", sfn.Timeout.duration(Duration.seconds(15)))
         super().__init__(
-            scope, id_, lambda_function=function, retry_on_service_exceptions=False, **options
+            scope,
+            id_,
+            lambda_function=lambda_.Function.from_function_arn(
+                scope, f"{id_}Live", function.live_arn
+            ),
+            retry_on_service_exceptions=False,
+            **options,
         )
         self.function = function
         self.add_retry(
@@ -181,7 +229,7 @@ class InvokeAndWait(Invoke):
         self,
         scope: Construct,
         id_: str,
-        function: IFunction,
+        function: PythonFunction,
         *,
         result_path: str,
         patience: Duration,
@@ -201,9 +249,9 @@ class InvokeAndWait(Invoke):
         )
 
 
-def _functions(start: sfn.State) -> list[IFunction]:
+def _functions(start: sfn.State) -> list[PythonFunction]:
     """Returns the functions of all tasks that are reachable from `start`, each once."""
-    functions: dict[str, IFunction] = {}
+    functions: dict[str, PythonFunction] = {}
     for state in sfn.State.find_reachable_states(start, include_error_handlers=True):
         if isinstance(state, Invoke):
             functions[state.function.node.path] = state.function
@@ -212,9 +260,9 @@ def _functions(start: sfn.State) -> list[IFunction]:
     return list(functions.values())
 
 
-def _role(scope: Construct, id_: str, start: sfn.State) -> iam.Role:
+def _role(scope: Construct, id_: str, functions: Sequence[PythonFunction]) -> iam.Role:
     role = iam.Role(scope, id_, assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
-    for statement in _permissions(_functions(start)):
+    for statement in _permissions(functions):
         role.add_to_policy(statement)
     acknowledge(
         role,
@@ -226,11 +274,11 @@ def _role(scope: Construct, id_: str, start: sfn.State) -> iam.Role:
     return role
 
 
-def _permissions(functions: Sequence[IFunction]) -> list[iam.PolicyStatement]:
+def _permissions(functions: Sequence[PythonFunction]) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             actions=["lambda:InvokeFunction"],
-            resources=[function.function_arn for function in functions],
+            resources=[function.live_arn for function in functions],
         ),
         iam.PolicyStatement(actions=_LOG_DELIVERY, resources=["*"]),
     ]

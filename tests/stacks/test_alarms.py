@@ -59,6 +59,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("Orderflow", "EscalatedReturns"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiringAuthorizations"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiredOrders"): Watch("service", "Sum", 1),
+    ("Orderflow", "FailedEvents"): Watch("service", "Sum", 5),
     ("Orderflow", "FailedDeliveries"): Watch("service", "Sum", 1),
     ("Orderflow", "FailedRefunds"): Watch("service", "Sum", 1),
     ("Orderflow", "ForgedCallbacks"): Watch("service", "Sum", 5),

@@ -59,6 +59,7 @@ KERNEL_SETTINGS: dict[type, type[Settings]] = {
 }
 """The additional settings of the kernel, by the kind of handler."""
 WITHOUT_RESOURCE = {
+    "cloudwatch:DescribeAlarms",
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
@@ -68,11 +69,12 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
 }
-"""Actions that cannot be limited to a resource.
+"""Actions that cannot be limited to a resource, or which AWS's own policy for the service does not.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCodeDeployRoleForLambdaLimited.html
 """
-ASSUMED_BY = ("events", "lambda", "scheduler", "states")
+ASSUMED_BY = ("codedeploy", "events", "lambda", "scheduler", "states")
 """The services that assume roles of the shop."""
 OBJECTS = {"s3:GetObjectVersion": INCOMING, "s3:PutObject": REPORTS}
 """Actions on files, whose names are not known in advance, with the prefix of their keys."""

@@ -48,9 +48,11 @@ ENDS: Mapping[str, Callable[[Properties], bool]] = {
 BOUNDED = {
     "AWS::Cognito::UserPool": "one entry for each account, until it is deleted",
     "AWS::Lambda::Function": "a deployment replaces its code; its log is a log group",
+    "AWS::Lambda::Version": "a deployment replaces it, and deletes the previous version",
     "AWS::Lambda::LayerVersion": "a deployment replaces it, and deletes the previous version",
     "AWS::Scheduler::ScheduleGroup": "one-time schedules are deleted after their invocation",
     "AWS::StepFunctions::StateMachine": "executions are deleted 90 days after their end",
+    "AWS::StepFunctions::StateMachineVersion": "one for each change of a workflow, 1,000 at most",
     "AWS::EventSchemas::Registry": "one entry for each version of an event's class",
 }
 """The types that store data without a retention period in the template, with the reason.
@@ -64,6 +66,8 @@ HOLDS_NOTHING = {
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
     "AWS::Cognito::UserPoolClient",
     "AWS::EventSchemas::Schema",
     "AWS::Events::EventBus",
@@ -72,6 +76,7 @@ HOLDS_NOTHING = {
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::KMS::Key",
+    "AWS::Lambda::Alias",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogStream",
@@ -85,6 +90,7 @@ HOLDS_NOTHING = {
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
     "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::StateMachineAlias",
 }
 
 # Tables of the sandboxes, which simulate external systems.

@@ -76,6 +76,12 @@ SCOPES: Mapping[str, tuple[str, str]] = {
 If names are unique per region, the ARN contains the region, and other regions may reuse the name.
 """
 
+WITHIN_ANOTHER = {"AWS::StepFunctions::StateMachineAlias"}
+"""The types whose names are unique within another resource.
+
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachineAlias.html
+"""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -132,7 +138,7 @@ def names(shop: Assembly, place: Place) -> Iterator[tuple[Resource, str]]:
             import_value=unique,
         )
         for resource in shop.resources:
-            if resource.stack != stack.path:
+            if resource.stack != stack.path or resource.type in WITHIN_ANOTHER:
                 continue
             values = [resource.properties.get(name) for name in naming(resource.type)]
             if None not in values:

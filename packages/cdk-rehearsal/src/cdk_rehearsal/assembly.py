@@ -38,6 +38,18 @@ _OTHER_ARTIFACTS = {
 
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 """A reference in Fn::Sub: `${!Literal}` is none."""
+_QUALIFIER = re.compile(r"^:[\w$-]+(?=\")")
+"""The version or alias after the ARN of a function, within a text of JSON."""
+
+_QUALIFIED = frozenset(
+    f"AWS::{name}"
+    for name in (
+        *("Lambda::Alias", "Lambda::Version"),
+        *("StepFunctions::StateMachineAlias", "StepFunctions::StateMachineVersion"),
+    )
+)
+"""Types of versions and aliases: each stands for a function or a state machine."""
+
 _ONLY_PLACEHOLDER = re.compile(r"(?:arn:.*)?\$\{(?P<name>[^!}.]+)(?:\.[^}]+)?\}")
 _NESTED_STACK_PATH = re.compile(r"\.NestedStack/[^/]+\.NestedStackResource$")
 
@@ -255,9 +267,13 @@ class Assembly:
     def referred(self, stack: str, value: Any) -> Resource:
         """Returns the resource that a reference is about, be it in this stack or in another one.
 
-        So is an ARN that ends in a reference, and a part of one. Raises LookupError for all other
-        values.
+        So is an ARN that ends in a reference, and a part of one, or a reference with a qualifier.
+        A reference to a version or an alias is one to its function or state machine. Raises
+        LookupError for all other values.
         """
+        return self._unqualified(self._referred(stack, value))
+
+    def _referred(self, stack: str, value: Any) -> Resource:
         stack, value = self.origin(stack, value)
         match value:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
@@ -265,12 +281,29 @@ class Assembly:
             case {"Fn::GetAtt": str(dotted)}:
                 return self._by_id[stack, dotted.partition(".")[0]]
             case {"Fn::Sub": str(text)} if match := _ONLY_PLACEHOLDER.fullmatch(text):
-                return self.referred(stack, {"Ref": match["name"]})
+                return self._referred(stack, {"Ref": match["name"]})
             case {"Fn::Join": ["", ["arn:", *_, {"Ref": _} as name]]}:
-                return self.referred(stack, name)
+                return self._referred(stack, name)
+            case {"Fn::Join": ["", [dict(arn), str(qualifier)]]} if qualifier.startswith(":"):
+                return self._referred(stack, arn)
             case {"Fn::Select": [_, {"Fn::Split": [_, reference]}]}:
-                return self.referred(stack, reference)
+                return self._referred(stack, reference)
         raise LookupError(f"{value} in {stack} is no reference")
+
+    def _unqualified(self, resource: Resource) -> Resource:
+        """Returns the function or state machine of a version or an alias, or the resource itself.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachinealias.html
+        """
+        while resource.type in _QUALIFIED:
+            properties = resource.properties
+            preference = properties.get("DeploymentPreference") or {}
+            routes = [preference, *listed(properties.get("RoutingConfiguration"))]
+            versions = [each["StateMachineVersionArn"] for each in routes if each]
+            named = properties.get("FunctionName", properties.get("StateMachineArn"))
+            following = named or next(iter(versions), None)
+            resource = self._referred(resource.stack, following)
+        return resource
 
     def origin(self, stack: str, value: Any) -> tuple[str, Any]:
         """Returns the stack and the expression that a value comes from, through other stacks."""
@@ -293,7 +326,10 @@ class Assembly:
         """Yields the resources that a value refers to, anywhere in it and through other stacks."""
         for name in named(value):
             if target := self.identified(stack, name):
-                yield target
+                try:
+                    yield self._unqualified(target)
+                except LookupError:
+                    yield target  # The function is in no template.
         for node in nodes(value):
             if found := self._defined(stack, node):
                 yield from self.references(*found)
@@ -352,24 +388,34 @@ class Assembly:
         return found
 
     def definition(self, machine: Resource) -> dict[str, Any]:
-        """Returns the definition of a state machine, with paths in place of references."""
+        """Returns the definition of a state machine, with paths in place of references.
+
+        The path of a function also stands for its versions and aliases.
+        """
         properties = machine.properties
         definition = properties.get("Definition", properties.get("DefinitionString"))
         match definition:
             case {"Fn::Join": [_, list(parts)]}:
-                definition = "".join(self._worded(machine.stack, part) for part in parts)
+                definition = "".join(self._words(machine.stack, parts))
         if isinstance(definition, str):
             definition = json.loads(definition)
         if isinstance(definition, dict):
             return definition
         raise LookupError(f"the definition of {machine} is not in its template")
 
-    def _worded(self, stack: str, part: Any) -> str:
-        if isinstance(part, str):
-            return part
-        if found := self.find(stack, part):
-            return found.path
-        return "aws" if part == {"Ref": "AWS::Partition"} else texts(part)
+    def _words(self, stack: str, parts: list[Any]) -> Iterator[str]:
+        function = False
+        for part in parts:
+            if isinstance(part, str):
+                yield _QUALIFIER.sub("", part) if function else part
+                function = False
+                continue
+            found = self.find(stack, part)
+            function = found is not None and found.type == "AWS::Lambda::Function"
+            if found:
+                yield found.path
+            else:
+                yield "aws" if part == {"Ref": "AWS::Partition"} else texts(part)
 
     @cached_property
     def _by_stack(self) -> dict[str, Stack]:

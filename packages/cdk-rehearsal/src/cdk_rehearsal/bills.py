@@ -24,7 +24,9 @@ _NOTHING = frozenset(
         *("AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::RouteResponse"),
         *("AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage"),
         *("AWS::Budgets::Budget", "AWS::CDK::Metadata", "AWS::CloudFormation::Stack"),
-        "AWS::Cognito::UserPool",
+        # Deployments of functions are free: https://aws.amazon.com/codedeploy/pricing/
+        *("AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentConfig"),
+        *("AWS::CodeDeploy::DeploymentGroup", "AWS::Cognito::UserPool"),
         *("AWS::Cognito::UserPoolClient", "AWS::Cognito::UserPoolDomain"),
         *("AWS::Cognito::UserPoolGroup", "AWS::Cognito::UserPoolResourceServer"),
         *("AWS::EventSchemas::Registry", "AWS::EventSchemas::Schema", "AWS::Events::Archive"),

@@ -17,6 +17,7 @@ WITHOUT_PART: frozenset[str] = frozenset().union(
     _types("CertificateManager", "Certificate"),
     _types("CloudFormation", "WaitConditionHandle"),
     _types("CloudWatch", "Dashboard"),
+    _types("CodeDeploy", "Application DeploymentConfig DeploymentGroup"),
     _types("Cognito", "IdentityPool IdentityPoolRoleAttachment"),
     _types("EC2", "EIP FlowLog InternetGateway NatGateway NetworkAcl NetworkAclEntry Route"),
     _types("EC2", "RouteTable SecurityGroup SecurityGroupEgress SecurityGroupIngress Subnet"),

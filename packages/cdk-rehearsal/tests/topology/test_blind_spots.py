@@ -103,7 +103,7 @@ def test_a_mapping_of_an_unknown_source_is_a_finding_with_both_ends() -> None:
     templates = post()
     properties(templates, "TrackParcels")["EventSourceArn"] = ref("News")
     (finding,) = unknown(templates)
-    assert "(Post/News -> Post/Track/Live)" in finding
+    assert "(Post/News -> Post/Track)" in finding
 
 
 # -- values -------------------------------------------------------------------------------

@@ -588,6 +588,32 @@ def _answer(action: str) -> "_Several":
     return requests
 
 
+def _of_machine(action: str) -> "_Several":
+    """The ARN in a request may be that of a version or an alias.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+    """
+
+    def requests(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+        yield CallRequest(action, parameters["stateMachineArn"], dict)
+
+    return requests
+
+
+def _invoke(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
+    """Yields one request; its resource is the version or alias, if the call names one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    name = str(parameters["FunctionName"])
+    stated = name.split(":")[7:] if _is_arn(name) else name.split(":")[1:]
+    qualifier = parameters.get("Qualifier") or "".join(stated)
+    bare = name if _is_arn(name) else name.partition(":")[0]
+    request = _request(account, "lambda:InvokeFunction", {**parameters, "FunctionName": bare})
+    arn = f"{request.resource}:{qualifier}" if qualifier else request.resource
+    yield CallRequest(request.action, arn, request.context)
+
+
 def _move_messages(account: Account, parameters: Parameters) -> Iterator[CallRequest]:
     """Yields what the task does on behalf of the caller, too.
 
@@ -701,6 +727,9 @@ _SEVERAL: Mapping[str, _Several] = {
     "ses:SendEmail": _send_email,
     "sns:Publish": _publish,
     "sqs:StartMessageMoveTask": _move_messages,
+    "lambda:Invoke": _invoke,
+    "states:StartExecution": _of_machine("states:StartExecution"),
+    "states:StartSyncExecution": _of_machine("states:StartSyncExecution"),
     "states:SendTaskFailure": _answer("states:SendTaskFailure"),
     "states:SendTaskHeartbeat": _answer("states:SendTaskHeartbeat"),
     "states:SendTaskSuccess": _answer("states:SendTaskSuccess"),

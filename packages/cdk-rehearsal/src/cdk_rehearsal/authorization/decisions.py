@@ -242,6 +242,8 @@ class Access:
         ``source_arn`` is on whose behalf a service acts. ``own`` returns the keys that the service
         sets for this action.
         """
+        if action.startswith("states:"):
+            resource, own = _without_qualifier(resource, own)
         plan = self._planned(principal, action, resource, source_arn)
         decision = self._decided(plan, principal, action, resource, own)
         if not decision.allowed:
@@ -497,6 +499,18 @@ class Access:
 
     def _arn(self, service: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}"
+
+
+def _without_qualifier(arn: str, own: Callable[[], Context]) -> tuple[str, Callable[[], Context]]:
+    """Returns the ARN of a state machine, with the version or alias as a key of the request.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+    """
+    before, found, name = arn.partition(":stateMachine:")
+    name, _, qualifier = name.partition(":")
+    if not qualifier:
+        return arn, own
+    return before + found + name, lambda: {**own(), "states:statemachinequalifier": qualifier}
 
 
 def resource_service(arn: str) -> str:

@@ -272,7 +272,7 @@ def _principal(stated: str) -> dict[str, str]:
 
 @creates("AWS::Lambda::Version")
 def create_version(deployment: Deployment, resource: Resource, properties: Properties) -> None:
-    """Publishes a version, which runs the same code as its function.
+    """Publishes a version, which runs the same code as its function in environments of its own.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-version.html
     """
@@ -282,7 +282,6 @@ def create_version(deployment: Deployment, resource: Resource, properties: Prope
         FunctionName=function.name, **properties.pick("Description")
     )
     arn, version = answer["FunctionArn"], answer["Version"]
-    deployment.lambdas.add_qualified(function, version, {version: 1.0})
     resource.physical_id = arn
     resource.attributes = {"FunctionArn": arn, "Version": version}
 
@@ -300,6 +299,9 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
     weights = {
         part.require("FunctionVersion"): float(part.require("FunctionWeight")) for part in routing
     }
+    for each in (version, *weights):
+        if f"{function.arn}:{each}" not in deployment.lambdas.functions:
+            raise properties.error(f"the function has no version {each}: name one of this template")
     arn = deployment.client("lambda").create_alias(
         FunctionName=function.name,
         Name=name,

@@ -1,7 +1,8 @@
-"""AWS::StepFunctions: state machines."""
+"""AWS::StepFunctions: state machines, their versions and aliases."""
 
 import json
 import re
+import uuid
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
@@ -77,4 +78,90 @@ def create_state_machine(
 
     deployment.checks.append((resource, check))
     resource.physical_id = arn
-    resource.attributes = {"Arn": arn, "Name": name}
+    # A UUID on AWS, too, and another one for each change of the machine.
+    revision = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {role} {definition}"))
+    resource.attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": revision}
+
+
+@creates("AWS::StepFunctions::StateMachineVersion")
+def create_version(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Publishes the current revision of a state machine.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachineversion.html
+    """
+    arn, revision = properties.require("StateMachineArn"), properties.take("StateMachineRevisionId")
+    machine = next((each for each in deployment.resources if each.physical_id == arn), None)
+    if machine is None:
+        raise properties.error(f"there is no state machine {arn}")
+    current = machine.attributes["StateMachineRevisionId"]
+    if revision not in (None, current):
+        raise properties.error(
+            f"the state machine has revision {current}, not StateMachineRevisionId {revision}: "
+            "refer to the attribute of the state machine"
+        )
+    # moto 5.2.5 lacks PublishStateMachineVersion, and an update without a change.
+    client = deployment.client("stepfunctions")
+    resource.physical_id = client.update_state_machine(
+        stateMachineArn=arn,
+        roleArn=client.describe_state_machine(stateMachineArn=arn)["roleArn"],
+        publish=True,
+        **_described(properties, "versionDescription"),
+    )["stateMachineVersionArn"]
+    resource.attributes = {"Arn": resource.physical_id}
+
+
+@creates("AWS::StepFunctions::StateMachineAlias")
+def create_alias(deployment: Deployment, resource: Resource, properties: Properties) -> None:
+    """Creates an alias, which starts executions of one version, or of two by weight.
+
+    A deployment preference takes effect when a stack is updated; a new alias has all of the
+    traffic at once.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachinealias.html
+    """
+    name = properties.require("Name")
+    if str(name).isdecimal():
+        raise properties.error(f"the name {name} is that of a version: use a letter, too")
+    properties.ignore("StateMachineArn")
+    preference = properties.section("DeploymentPreference")
+    routes = properties.sections("RoutingConfiguration")
+    if bool(preference.values) == bool(routes):
+        raise properties.error("give either a DeploymentPreference or a RoutingConfiguration")
+    if routes:
+        routing = [
+            {
+                "stateMachineVersionArn": each.require("StateMachineVersionArn"),
+                "weight": int(each.require("Weight")),
+            }
+            for each in routes
+        ]
+    else:
+        routing = [{"stateMachineVersionArn": _preferred(preference), "weight": 100}]
+    if sum(each["weight"] for each in routing) != 100:
+        raise properties.error("the weights of a RoutingConfiguration add up to 100")
+    resource.physical_id = deployment.client("stepfunctions").create_state_machine_alias(
+        name=name, routingConfiguration=routing, **_described(properties, "description")
+    )["stateMachineAliasArn"]
+    resource.attributes = {"Arn": resource.physical_id}
+
+
+def _preferred(preference: Properties) -> str:
+    """Returns the version of a deployment preference.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-stepfunctions-statemachinealias-deploymentpreference.html
+    """
+    preference.only("Type", "ALL_AT_ONCE", "CANARY", "LINEAR")
+    if preference.require("Type") != "ALL_AT_ONCE":
+        preference.require("Interval")
+        preference.require("Percentage")
+    for alarm in preference.take("Alarms", []):
+        if str(alarm).startswith("arn:"):
+            raise preference.error(
+                f"Alarms has the ARN {alarm}, which never rolls back: give the alarm's name"
+            )
+    version: str = preference.require("StateMachineVersionArn")
+    return version
+
+
+def _described(properties: Properties, parameter: str) -> dict[str, Any]:
+    text = properties.take("Description")
+    return {} if text is None else {parameter: text}

@@ -133,11 +133,17 @@ class LambdaContext:
     client_context: object | None = None
 
     def __init__(
-        self, function: Function, version: str, request_id: str, deadline: float, now: Any
+        self,
+        function: Function,
+        invoked_arn: str,
+        version: str,
+        request_id: str,
+        deadline: float,
+        now: Any,
     ) -> None:
         self.function_version = version
         self.function_name = function.name
-        self.invoked_function_arn = function.arn
+        self.invoked_function_arn = invoked_arn
         self.memory_limit_in_mb = str(function.memory_mb)
         self.aws_request_id = request_id
         self.log_group_name = function.log_group

@@ -60,6 +60,22 @@ class LambdaService:
         self._core.access.function_policies[function.arn] = function.policy
         self._reserved += function.reserved_concurrency or 0
 
+    def add_version(self, function: Function, version: str) -> None:
+        """Makes a version of a function known, with environments of its own.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        name = "AWS_LAMBDA_LOG_STREAM_NAME"
+        variables = {
+            **function.variables,
+            "AWS_LAMBDA_FUNCTION_VERSION": version,
+            name: function.variables[name].replace("[$LATEST]", f"[{version}]"),
+        }
+        self.add_qualified(function, version, {version: 1.0})
+        published = self.functions[f"{function.arn}:{version}"]
+        published.variables, published.warm = variables, deque()
+
     def add_qualified(
         self, function: Function, qualifier: str, versions: Mapping[str, float]
     ) -> None:
@@ -131,7 +147,10 @@ class LambdaService:
         return request_id
 
     def install(self, patches: Patches) -> None:
-        """Answers Lambda's Invoke API, and lets functions run with variables that a client sets."""
+        """Answers Lambda's Invoke API, and follows what clients change.
+
+        These are a function's variables, its versions, and the versions of an alias.
+        """
         patches.set(LambdaBackend, "invoke", self._invoke_api())
         update = LambdaBackend.update_function_configuration
 
@@ -148,6 +167,27 @@ class LambdaService:
             return result
 
         patches.set(LambdaBackend, "update_function_configuration", updated)
+        publish, move = LambdaBackend.publish_version, LambdaBackend.update_alias
+
+        def published(backend: LambdaBackend, name: str, description: str = "") -> Any:
+            """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html."""
+            version: Any = publish(backend, name, description)
+            arn = backend.get_function(name).function_arn
+            if f"{arn}:{version.version}" not in self.functions:
+                self.add_version(self.functions[arn], str(version.version))
+            return version
+
+        def moved(backend: LambdaBackend, *args: Any, **kwargs: Any) -> Any:
+            """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html."""
+            alias: Any = move(backend, *args, **kwargs)
+            more = (alias.routing_config or {}).get("AdditionalVersionWeights", {})
+            weights = {version: float(weight) for version, weight in more.items()}
+            rest = {alias.function_version: 1.0 - sum(weights.values())}
+            self.functions[alias.arn].versions = {**rest, **weights}
+            return alias
+
+        patches.set(LambdaBackend, "publish_version", published)
+        patches.set(LambdaBackend, "update_alias", moved)
 
     def _reconfigure(
         self, function: Function, former: Mapping[str, str], body: Mapping[str, Any]
@@ -216,19 +256,21 @@ class LambdaService:
         self, function: Function, payload: str, source: str, request_id: str, **detail: Any
     ) -> InvocationResult:
         shared = function.unqualified or function
+        version = self._version(function)
+        running = self.function(f"{shared.arn}:{version}")
         faults = self._core.faults
         if (
             self._is_busy(shared)
-            or not (function.warm or self._core.rates.take(_SCALING, of=shared.path))
+            or not (running.warm or self._core.rates.take(_SCALING, of=shared.path))
             or faults.strike("invoke", source, function.path)
         ):
             self._core.meter.add("throttle", source, function.path)
             raise Throttled("Rate Exceeded.")
         scheduler = self._core.scheduler
         started = scheduler.now()
-        warm = function.warm
+        warm = running.warm
         cold = not warm
-        environment = self._new_environment(function) if cold else warm.popleft()
+        environment = self._new_environment(running) if cold else warm.popleft()
         environment.ahead_s = faults.ahead(function.path)
         shared.active += 1
         self._unreserved += shared.reserved_concurrency is None
@@ -238,8 +280,7 @@ class LambdaService:
         if cold:
             scheduler.sleep(init_s)
         deadline = scheduler.now() + function.timeout_s
-        version = self._version(function)
-        context = LambdaContext(function, version, request_id, deadline, scheduler.now)
+        context = LambdaContext(running, function.arn, version, request_id, deadline, scheduler.now)
         process = scheduler.spawn(
             self._run_handler,
             function,
@@ -269,6 +310,7 @@ class LambdaService:
             duration_s=round(scheduler.now() - started, 6),
             init_s=init_s,
             error=json.loads(body) if error else None,
+            **({"version": version} if function.unqualified else {}),
             **detail,
         )
         return InvocationResult(_decoded(body), error, request_id, version=version)

@@ -52,7 +52,17 @@ _ACTING = frozenset(
     f"{name}.amazonaws.com"
     for name in (
         *("apigateway", "application-autoscaling", "appsync", "autoscaling", "cloudformation"),
-        *("cognito-idp", "dlm", "ec2", "ecs", "ecs-tasks", "edgelambda", "es", "events"),
+        *(
+            "codedeploy",
+            "cognito-idp",
+            "dlm",
+            "ec2",
+            "ecs",
+            "ecs-tasks",
+            "edgelambda",
+            "es",
+            "events",
+        ),
         *("export.rds", "firehose", "lambda", "logs", "monitoring.rds", "opensearchservice"),
         *("pipes", "rds", "s3", "sagemaker", "scheduler", "ssm", "states", "vpc-flow-logs"),
     )

@@ -498,8 +498,6 @@ class _Walk:
     def _function(self, stack: str, reference: Any) -> Resource | None:
         """The function of a reference, which may be to a version or an alias."""
         found = self._assembly.find(stack, reference)
-        while found and found.type in {"AWS::Lambda::Alias", "AWS::Lambda::Version"}:
-            found = self._assembly.find(found.stack, found.properties.get("FunctionName"))
         return found if found and found.type == "AWS::Lambda::Function" else None
 
     def _function_path(self, stack: str, reference: Any) -> str:

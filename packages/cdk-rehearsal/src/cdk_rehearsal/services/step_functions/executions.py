@@ -72,20 +72,21 @@ class Executions:
 
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
         """
-        machine = backend.describe_state_machine(arn)
+        started = self._found(backend, arn)
+        machine = started.machine
         if not self._core.rates.take(_STARTS[machine.type]):
             raise AWSError("Rate exceeded", exception_type=THROTTLED)
         text = _checked(name, text)
-        existing = self._named.get((arn, name)) if name is not None else None
+        existing = self._named.get((machine.arn, name)) if name is not None else None
         if existing is not None:
             if existing.status == "RUNNING" and existing.execution_input == text:
                 return existing
             raise ExecutionAlreadyExists(f"Execution Already Exists: '{existing.exec_arn}'")
-        execution = self._create(backend, machine, name, text, trace)
+        execution = self._create(backend, started, name, text, trace)
         if machine.type != "EXPRESS":
             # Only Standard executions can be listed, described and stopped afterwards.
             machine.executions.append(execution)
-            self._named[arn, execution.name] = execution
+            self._named[machine.arn, execution.name] = execution
         self._launch(execution, critical=True)
         return execution
 
@@ -96,13 +97,13 @@ class Executions:
 
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
         """
-        machine = backend.describe_state_machine(arn)
-        if machine.type != "EXPRESS":
+        started = self._found(backend, arn)
+        if started.machine.type != "EXPRESS":
             raise AWSError(
                 "This operation is not supported by this type of state machine",
                 exception_type="StateMachineTypeNotSupported",
             )
-        execution = self._create(backend, machine, name, _checked(name, text), trace)
+        execution = self._create(backend, started, name, _checked(name, text), trace)
         process = self._launch(execution, critical=False)
         scheduler = self._core.scheduler
         if scheduler.is_foreign_thread():
@@ -114,15 +115,40 @@ class Executions:
         """Lets ``resume`` continue an execution that has ended, as a process."""
         self._launch(execution, critical=True, resume=resume)
 
+    def _found(self, backend: Any, arn: str) -> "_Started":
+        """Returns what an ARN starts: a state machine, a version, or a version drawn by weight.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/execution-alias-version-associate.html
+        https://docs.aws.amazon.com/step-functions/latest/dg/concepts-state-machine-alias.html
+        """
+        parts = arn.split(":")
+        base, qualifier = ":".join(parts[:7]), "".join(parts[7:])
+        if not qualifier:
+            machine = backend.describe_state_machine(arn)
+            return _Started(machine, machine)
+        alias = None
+        if not qualifier.isdecimal():
+            alias = backend.describe_state_machine_alias(arn)
+            routes = alias.routing_configuration
+            weights = [each["weight"] for each in routes]
+            (drawn,) = (
+                self._core.scheduler.random.choices(routes, weights) if routes[1:] else routes
+            )
+            arn = drawn["stateMachineVersionArn"]
+        version = backend.describe_state_machine(arn)
+        machine = backend.describe_state_machine(base)
+        return _Started(machine, version, version.arn, alias.arn if alias else None)
+
     def _create(
-        self, backend: Any, machine: Any, name: str | None, text: str, trace: str | None
+        self, backend: Any, started: "_Started", name: str | None, text: str, trace: str | None
     ) -> Any:
+        machine = started.machine
         name = name or self._core.new_id()
         express = machine.type == "EXPRESS"
         prefix = machine.arn.replace(":stateMachine:", ":express:" if express else ":execution:")
         # A later change of the state machine leaves its running executions alone.
-        snapshot = copy.copy(machine)
-        snapshot.sm_type = machine.type
+        snapshot = copy.copy(started.revision)
+        snapshot.arn, snapshot.sm_type = machine.arn, machine.type
         execution: Any = Execution(
             name=name,
             sm_type=machine.type,
@@ -137,6 +163,7 @@ class Executions:
             trace_header=trace,
             activity_store={},
         )
+        execution.version_arn, execution.alias_arn = started.version_arn, started.alias_arn
         # The environment is there from the start: call-backs and stops look for it.
         worker = execution.exec_worker = execution._get_start_execution_worker()
         worker.env = worker._get_evaluation_environment()
@@ -198,6 +225,17 @@ class Executions:
         )
 
 
+@dataclass(frozen=True)
+class _Started:
+    """What an execution is started of."""
+
+    machine: Any
+    revision: Any
+    """The machine itself, or the version whose definition and role count."""
+    version_arn: str | None = None
+    alias_arn: str | None = None
+
+
 def _checked(name: str | None, text: str | None) -> str:
     if name is not None and not _NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
@@ -235,8 +273,8 @@ def _status_change(execution: Any) -> dict[str, Any] | None:
         "inputDetails": {"included": True},
         "output": _output(execution) if succeeded else None,
         "outputDetails": {"included": True} if succeeded else None,
-        "stateMachineVersionArn": None,
-        "stateMachineAliasArn": None,
+        "stateMachineVersionArn": execution.version_arn,
+        "stateMachineAliasArn": execution.alias_arn,
         "redriveCount": redrive_count(execution),
         "redriveDate": _milliseconds(redrive_date(execution)),
         "redriveStatus": redrive_status,
@@ -301,6 +339,8 @@ def described(execution: Any) -> dict[str, Any]:
         "cause": execution.cause,
     }
     if execution.sm_type != "EXPRESS":
+        answer["stateMachineVersionArn"] = execution.version_arn
+        answer["stateMachineAliasArn"] = execution.alias_arn
         answer["redriveCount"] = redrive_count(execution)
         answer["redriveDate"] = redrive_date(execution)
         answer["redriveStatus"] = redrive_status
