@@ -25,6 +25,7 @@ from lambdas.orders.events import (
     claim_of,
 )
 from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
+from lambdas.shared.vocabulary import SYNTHETIC_ITEMS
 from lambdas.shipping.events import (
     OrderDelivered,
     OrderShipped,
@@ -330,9 +331,20 @@ def total_minor(lines: Iterable[Line]) -> int:
     return sum(line.quantity * line.unit_price_minor for line in lines)
 
 
-def unknown_skus(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[str]:
-    """Returns the SKUs that are not in the price list, sorted."""
-    return sorted({line.sku for line in lines if line.sku not in prices})
+def unknown_skus(
+    lines: Iterable[Line], prices: Mapping[str, Price], *, synthetic: bool = False
+) -> list[str]:
+    """Returns the SKUs that are not on sale for such an order, sorted.
+
+    Synthetic orders have only items of their own, so they never take units from customers.
+    """
+    return sorted(
+        {
+            line.sku
+            for line in lines
+            if line.sku not in prices or line.sku.startswith(SYNTHETIC_ITEMS) is not synthetic
+        }
+    )
 
 
 def outdated_lines(
