@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.smoke.smoked import Smoked, opened, smoke
+from tools.demo.audit import audit
+from tools.demo.evidence import Evidence, gather
 from tools.smoke.accounts import totp
 
 
@@ -45,13 +47,20 @@ def test_all_events_of_a_synthetic_order_say_so_and_none_is_sold(dev: Smoked) ->
     assert not [each for each in streamed if each.detail["event"]["source"] == "orderflow.orders"]
 
 
+def test_a_synthetic_order_is_no_part_of_the_audit(dev: Smoked) -> None:
+    evidence = gather(dev.shop, Evidence())
+
+    assert not evidence.orders
+    assert [finding for check in audit(evidence) for finding in check.findings] == []
+
+
 def test_without_the_policy_of_a_queue_the_missing_hop_is_named(
     dev: Smoked, tmp_path: Path
 ) -> None:
     sqs, url = dev.shop.client("sqs"), dev.shop.physical_id("Notifications/SendEmail/Queue")
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
 
-    smoked = smoke(dev.shop, tmp_path, "dev", "--patience", "3")
+    smoked = smoke(dev.shop, tmp_path, "dev", "--patience", "6")
 
     assert smoked.code == 1, smoked.output
     assert [name for name, good in smoked.steps.items() if not good] == ["an e-mail is sent"]
