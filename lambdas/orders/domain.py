@@ -200,6 +200,11 @@ class Order(Aggregate, frozen=True, kw_only=True):
         ends = {STEPS[event].what for event in (OrderReturned, ReturnRefused)}
         return self.status in OPEN or (returning and not ends & self.history.keys())
 
+    def ended_at(self, now: datetime) -> datetime:
+        """Returns when its checkout ended, or `now` if it has not."""
+        others = (step.at for what, step in self.history.items() if what != Status.PLACED)
+        return min(others, default=now)
+
     def confirm(self, now: datetime) -> Change[Self] | None:
         """Ends its checkout well; does nothing if that was done before. Raises OrderClosed."""
         if self.status in CLOSED:
@@ -283,6 +288,24 @@ class Order(Aggregate, frozen=True, kw_only=True):
             vault.append(Keep(Address, ADDRESS_DAYS))
         change = self.becomes(*events, status=status, **fields)
         return structs.replace(change, vault=tuple(vault))
+
+
+CANARY = "canary"
+"""The customer of canary orders. No user has this id: those of Cognito are UUIDs."""
+_NOBODY = Address(name="Canary", street="-", postal_code="-", city="-", country="DE")
+
+
+def canary(key: str, now: datetime) -> Change[Order]:
+    """Places an order whose item is never in stock, so that its checkout ends by itself."""
+    line = Line(sku=f"{SYNTHETIC_ITEMS}CANARY", quantity=1, unit_price_minor=1)
+    placed = OrderPlaced(
+        order_id=order_id_for(CANARY, key),
+        customer_id=CANARY,
+        currency="EUR",
+        total_minor=1,
+        lines=(line,),
+    )
+    return Order.place(placed, _NOBODY, PaymentMethod(token="none"), key, now)
 
 
 def chronological(times: Mapping[str, datetime]) -> list[str]:
