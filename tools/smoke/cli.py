@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tools.demo.console import open_console
 from tools.smoke.accounts import SignInFailed
 from tools.smoke.cleaning import remove_left
+from tools.smoke.parity import compared
 from tools.smoke.report import show, show_step
 from tools.smoke.run import Run, StepFailed
 from tools.smoke.scenario import play
@@ -42,6 +43,13 @@ def smoke(
     patience: Annotated[
         float, typer.Option(help="Seconds that each step may take.", min=1, max=600)
     ] = 60.0,
+    parity: Annotated[
+        str | None,
+        typer.Option(
+            help="Also compare the rules of AWS that match, in stacks of their own.",
+            metavar="REGEX",
+        ),
+    ] = None,
     clean: Annotated[
         bool,
         typer.Option("--clean", help="Only remove what earlier runs have left, however recent."),
@@ -62,6 +70,9 @@ def smoke(
             _clean(run)
             return
         results = play(run)
+        if parity:
+            results.parity = compared(parity, endpoint)
+            show_step(console, results.parity[-1])
         show(console, results)
         if report:
             report.write_text(results.to_json())

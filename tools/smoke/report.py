@@ -47,6 +47,7 @@ class SmokeReport:
     problems: list[str] = field(default_factory=list)
     """What could not be measured or cleaned up."""
     parity: list[StepResult] = field(default_factory=list)
+    """The compared rules of AWS, and their sum; none if none was to be compared."""
 
     @property
     def passes(self) -> bool:
