@@ -139,7 +139,7 @@ class Environment:
     canary: bool = False
     """Whether a synthetic order is placed every half hour, and an alarm fires if it takes long.
 
-    It costs about 1 USD a month: docs/decisions/0080-a-stage-is-tested-by-synthetic-orders.md.
+    It costs 1.70 USD a month: docs/decisions/0080-a-stage-is-tested-by-synthetic-orders.md.
     """
     alarm_email: str | None = None
     """An address to which alarms are sent."""

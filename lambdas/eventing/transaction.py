@@ -157,14 +157,12 @@ class Transaction:
         Both have the same partition key, so the stream delivers an aggregate's events to the relay
         in the order of their commits. `also_as` is the same fact in versions that the event's class
         supersedes, for consumers that still read them. The event carries on the trace of the unit
-        of work that runs, if not that of `traceparent`. It is marked as `synthetic`, or as its cause
-        is. Raises Undeclared.
+        of work that runs, if not that of `traceparent`. It is marked as `synthetic`, or as its
+        cause is. Raises Undeclared.
         """
         for each in (event, *also_as):
             declaration.check(type(each))
-        envelope = CloudEvent.wrap(
-            event, self.cause, traceparent=traceparent, synthetic=synthetic
-        )
+        envelope = CloudEvent.wrap(event, self.cause, traceparent=traceparent, synthetic=synthetic)
         self._published.append(envelope)
         self._send(key, f"OUTBOX#{envelope.id}", envelope)
         for older in sorted(also_as, key=lambda older: older.version, reverse=True):

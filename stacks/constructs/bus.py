@@ -92,8 +92,9 @@ class Bus(IConstruct, Protocol):
 def pattern_of(consumed: Sequence[type[Event]], *, synthetic: bool = True) -> events.EventPattern:
     """Returns a pattern that matches the events of these classes.
 
-    Without `synthetic`, it leaves out those that follow from a test of the deployed system. If a fact is published in several of these versions, only the newest matches: the envelope of an
-    older version names the version that supersedes it.
+    If a fact is published in several of these versions, only the newest matches: the envelope of an
+    older version names the version that supersedes it. Without `synthetic`, events that follow from
+    a test of the deployed system do not match.
     """
     newer = sorted(event.detail_type() for event in consumed if event.supersedes in consumed)
     detail: dict[str, list[object]] = {}

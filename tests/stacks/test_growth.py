@@ -65,6 +65,7 @@ HOLDS_NOTHING = {
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::Cognito::UserPoolClient",
+    "AWS::Cognito::UserPoolGroup",
     "AWS::EventSchemas::Schema",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",

@@ -1,4 +1,4 @@
-"""Temporary accounts: a customer whose orders are synthetic, and a staff member with a second factor.
+"""Temporary accounts: a customer with synthetic orders, and a staff member with a second factor.
 
 Only a caller with AWS credentials can create them, and no address is ever written to: Cognito's
 message is suppressed, and the shop's go to the mailbox simulator of SES.
@@ -16,10 +16,11 @@ from typing import Any
 from uuid import uuid4
 
 from lambdas.eventing.http import SYNTHETIC
-from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
+from lambdas.shared.staff import CUSTOMER_CLAIM
 from tools.smoke.stage import Stage
 
-_CUSTOMER, _STAFF = "success+smoke-customer-", "success+smoke-staff-"
+CUSTOMER_PREFIX, STAFF_PREFIX = "success+smoke-customer-", "success+smoke-staff-"
+"""The beginnings of the addresses of all temporary accounts."""
 _DOMAIN = "@simulator.amazonses.com"
 _STEP_S = 30
 """https://www.rfc-editor.org/rfc/rfc6238"""
@@ -49,7 +50,7 @@ class Accounts:
     def customer(self) -> Account:
         """Creates a customer whose orders are synthetic."""
         pool = self._stage.output("ApiUserPoolId")
-        email = f"{_CUSTOMER}{uuid4().hex[:12]}{_DOMAIN}"
+        email = f"{CUSTOMER_PREFIX}{uuid4().hex[:12]}{_DOMAIN}"
         password = _password()
         sub = self._create(pool, email, password, {})
         self._cognito.admin_add_user_to_group(UserPoolId=pool, Username=email, GroupName=SYNTHETIC)
@@ -59,7 +60,7 @@ class Accounts:
     def staff(self) -> Account:
         """Creates a staff member, and enrols a second factor that nobody keeps."""
         pool = self._stage.output("ApiStaffPoolId")
-        email = f"{_STAFF}{uuid4().hex[:12]}{_DOMAIN}"
+        email = f"{STAFF_PREFIX}{uuid4().hex[:12]}{_DOMAIN}"
         password = _password()
         sub = self._create(pool, email, password, {CUSTOMER_CLAIM: NO_CUSTOMER})
         tokens = self._sign_in(pool, self._stage.output("ApiStaffPoolClientId"), email, password)
@@ -94,23 +95,21 @@ class Accounts:
         for page in pages:
             for user in page["Users"]:
                 attributes = _attributes(user)
-                if _is_old(user, older_than) and attributes["email"].startswith(_CUSTOMER):
+                if _is_old(user, older_than) and attributes["email"].startswith(CUSTOMER_PREFIX):
                     yield attributes["email"], attributes["sub"]
 
     def left_staff(self, older_than: timedelta) -> Iterator[tuple[str, str]]:
         """Yields pool and e-mail address of the staff that earlier runs have left."""
         pool = self._stage.output("ApiStaffPoolId")
         pages = self._cognito.get_paginator("list_users").paginate(
-            UserPoolId=pool, Filter=f'email ^= "{_STAFF}"'
+            UserPoolId=pool, Filter=f'email ^= "{STAFF_PREFIX}"'
         )
         for page in pages:
             for user in page["Users"]:
                 if _is_old(user, older_than):
                     yield pool, _attributes(user)["email"]
 
-    def _create(
-        self, pool: str, email: str, password: str, attributes: Mapping[str, str]
-    ) -> str:
+    def _create(self, pool: str, email: str, password: str, attributes: Mapping[str, str]) -> str:
         given = {"email": email, "email_verified": "true", **attributes}
         created = self._cognito.admin_create_user(
             UserPoolId=pool,

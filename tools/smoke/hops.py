@@ -98,11 +98,15 @@ class Diagnosis:
         https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
         """
         try:
-            pages = self.stage.client("logs").get_paginator("filter_log_events").paginate(
-                logGroupName=group,
-                startTime=int(self.since * 1000),
-                # It stands within other text, so a whole word does not match.
-                filterPattern=f"%{self.run_id}%",
+            pages = (
+                self.stage.client("logs")
+                .get_paginator("filter_log_events")
+                .paginate(
+                    logGroupName=group,
+                    startTime=int(self.since * 1000),
+                    # It stands within other text, so a whole word does not match.
+                    filterPattern=f"%{self.run_id}%",
+                )
             )
             for page in pages:
                 yield from (event["message"] for event in page["events"])

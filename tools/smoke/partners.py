@@ -29,4 +29,6 @@ def report_parcel(
     secret = stage.resource("Shipping", _SECRET, "CarrierSecret")
     value = stage.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     body = callback(order_id, tracking_id, kind, f"{tracking_id}-{kind}")
-    return stage.ask("POST", "/carrier/events", body=body, headers={**headers, **signed(body, value)})
+    return stage.ask(
+        "POST", "/carrier/events", body=body, headers={**headers, **signed(body, value)}
+    )

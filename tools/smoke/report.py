@@ -46,6 +46,8 @@ class SmokeReport:
     hops: list[HopLatency] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What could not be measured or cleaned up."""
+    calls: list[str] = field(default_factory=list)
+    """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
     parity: list[StepResult] = field(default_factory=list)
     """The compared rules of AWS, and their sum; none if none was to be compared."""
 

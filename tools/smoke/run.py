@@ -100,10 +100,11 @@ class Run:
         """Measures the hops that were passed. Returns the report."""
         spans = self.diagnosis.spans(self._passed)
         self.report.hops = latencies(spans)
-        silent = dict.fromkeys(map(str, self._passed)).keys() - {each.hop for each in self.report.hops}
+        silent = {*map(str, self._passed)} - {each.hop for each in self.report.hops}
         if silent and self.report.hops:
             self.report.problems.append(f"not in the trace: {', '.join(sorted(silent))}")
         self.report.problems += self.diagnosis.problems.values()
+        self.report.calls = sorted(self.stage.calls)
         return self.report
 
     def _missing(self, expected: tuple[Hop, ...]) -> str:

@@ -5,12 +5,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 
 from tools.deployed import resources_of
 
@@ -50,12 +51,26 @@ class ApiReply:
 class Stage:
     """The stacks of a stage, and its API."""
 
-    def __init__(self, name: str, client: Callable[[str], Any], endpoint: str | None = None) -> None:
+    def __init__(
+        self, name: str, client: Callable[[str], Any], endpoint: str | None = None
+    ) -> None:
         """`client` returns the boto3 client of a service. `endpoint` is that of an emulator."""
         self.name = name
-        self.client = cache(client)
+        self.calls: set[str] = set()
+        """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
+        self.client = cache(partial(self._noting, client))
         self._endpoint = endpoint
         self._web = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S)
+
+    def _noting(self, make: Callable[[str], Any], service: str) -> Any:
+        """Returns the client of a service that notes its calls."""
+        client = make(service)
+
+        def note(model: OperationModel, **_: Any) -> None:
+            self.calls.add(f"{service}.{model.name}")
+
+        client.meta.events.register("before-call", note)
+        return client
 
     def require(self) -> None:
         """Raises NotDeployed if the stage has no API."""

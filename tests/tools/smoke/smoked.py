@@ -4,20 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cdk_rehearsal import Rehearsal
-from lambdas.payments.domain import SYNTHETIC_ORDER
-from tests.support.assemblies import assembly_directory
 from tests.support.desk import beside
-from tools.smoke.accounts import totp
 from workspace.isolation import PROJECT
+
+_COMMAND = (sys.executable, "-m", "tools.smoke")
 
 
 @dataclass
@@ -54,9 +50,20 @@ class Smoked:
 def smoke(shop: Rehearsal, folder: Path, stage: str, *options: str) -> Smoked:
     """Runs the smoke test in a process of its own, beside the rehearsal."""
     report = folder / "report.json"
-    command = [sys.executable, "-m", "tools.smoke", "--stage", stage, "--report", str(report)]
+    code, output = _run(shop, folder, stage, "--report", str(report), *options)
+    return Smoked(shop, code, output, json.loads(report.read_text()))
+
+
+def cleaned(shop: Rehearsal, folder: Path, stage: str) -> str:
+    """Cleans up after stopped runs; returns what is printed. Asserts success."""
+    code, output = _run(shop, folder, stage, "--clean")
+    assert code == 0, output
+    return output
+
+
+def _run(shop: Rehearsal, folder: Path, stage: str, *options: str) -> tuple[int, str]:
     process = subprocess.Popen(
-        [*command, "--endpoint", shop.serve(), *options],
+        [*_COMMAND, "--stage", stage, "--endpoint", shop.serve(), *options],
         cwd=PROJECT,
         env={
             "PATH": os.environ["PATH"],
@@ -70,11 +77,9 @@ def smoke(shop: Rehearsal, folder: Path, stage: str, *options: str) -> Smoked:
         text=True,
     )
     output = beside(shop, process, status=None)
-    return Smoked(shop, process.returncode, output, json.loads(report.read_text()))
+    return process.returncode, output
 
 
 def opened(assembly: Path) -> Rehearsal:
     """Returns a rehearsal at the time of this machine, on which the smoke test relies."""
     return Rehearsal(assembly, seed=1, start=datetime.now(UTC))
-
-

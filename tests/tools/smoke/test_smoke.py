@@ -1,14 +1,20 @@
 """The smoke test, from another process, against the endpoint of a rehearsal."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.tools.smoke.smoked import Smoked, opened, smoke
+from lambdas.eventing.http import SYNTHETIC
+from tests.tools.smoke.smoked import Smoked, cleaned, opened, smoke
 from tools.demo.audit import audit
 from tools.demo.evidence import Evidence, gather
-from tools.smoke.accounts import totp
+from tools.smoke.accounts import CUSTOMER_PREFIX, STAFF_PREFIX, totp
+from workspace.isolation import PROJECT
+
+GUIDE = PROJECT / "docs/how-to/check-a-deployed-stage.md"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +58,50 @@ def test_a_synthetic_order_is_no_part_of_the_audit(dev: Smoked) -> None:
 
     assert not evidence.orders
     assert [finding for check in audit(evidence) for finding in check.findings] == []
+
+
+def test_stopped_runs_are_cleaned_up(dev: Smoked, tmp_path: Path) -> None:
+    """A run was stopped after its accounts were created."""
+    cognito = dev.shop.client("cognito-idp")
+    pool = dev.shop.physical_id("Backbone/Api/Customers")
+    name = f"{CUSTOMER_PREFIX}stopped@example.com"
+    cognito.admin_create_user(
+        UserPoolId=pool, Username=name, UserAttributes=[{"Name": "email", "Value": name}]
+    )
+    cognito.admin_add_user_to_group(UserPoolId=pool, Username=name, GroupName=SYNTHETIC)
+    staff = dev.shop.physical_id("Backbone/Api/Staff")
+    cognito.admin_create_user(UserPoolId=staff, Username=f"{STAFF_PREFIX}stopped@example.com")
+
+    output = cleaned(dev.shop, tmp_path, "dev")
+
+    assert f"{name} of an earlier run is erased" in output
+    assert dev.accounts() == []
+
+
+def test_the_policy_in_the_guide_permits_all_calls(dev: Smoked) -> None:
+    (policy,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    actions = {
+        action
+        for statement in json.loads(policy)["Statement"]
+        for action in _listed(statement["Action"])
+    }
+    named = [call.replace("ListObjectsV2", "ListBucket") for call in dev.report["calls"]]
+    called = {call.replace(".", ":") for call in named}
+    assert called - actions == {
+        # They need no permission.
+        "cognito-idp:AssociateSoftwareToken",
+        "cognito-idp:VerifySoftwareToken",
+    }
+    # They are for leftovers, and for hops that are missing.
+    assert actions - called <= {
+        "cognito-idp:AdminSetUserPassword",
+        "sqs:GetQueueAttributes",
+        "cloudwatch:DescribeAlarms",
+    }
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def test_without_the_policy_of_a_queue_the_missing_hop_is_named(

@@ -212,9 +212,7 @@ class Rehearsal:
         from cdk_rehearsal.server import Server, aws_endpoint
 
         if self._server is None:
-            self._server = Server(
-                self.scheduler, port, aws_endpoint(self._core, lambda: self.http)
-            )
+            self._server = Server(self.scheduler, port, aws_endpoint(self._core, lambda: self.http))
         return self._server.url
 
     @cached_property
