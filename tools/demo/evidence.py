@@ -246,11 +246,7 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     """Adds an item to the evidence, unless the audit does not need it (inbox keys, records)."""
     kind = item.get("kind")
     if kind == "outbox":
-        outbox = msgspec.convert(item, OutboxItem)
-        envelope = msgspec.json.decode(outbox.detail)
-        if not _is_synthetic(envelope):
-            event = bus_event(outbox.detail_type, envelope)
-            evidence.committed[event.id] = event
+        _add_event(evidence, msgspec.convert(item, OutboxItem))
     elif (table, kind) == (ORDERS, "order"):
         evidence.orders[item["order_id"]] = msgspec.convert(item, OrderItem)
     elif (table, kind) == (ORDERS, "price"):
@@ -268,6 +264,13 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     elif table == PROVIDER:
         entry = {**item, "state": item.get("status")}
         evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)
+
+
+def _add_event(evidence: Evidence, outbox: OutboxItem) -> None:
+    envelope = msgspec.json.decode(outbox.detail)
+    if not _is_synthetic(envelope):
+        event = bus_event(outbox.detail_type, envelope)
+        evidence.committed[event.id] = event
 
 
 def _add_stock(evidence: Evidence, kind: object, item: Item) -> None:

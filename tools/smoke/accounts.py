@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from lambdas.eventing.http import SYNTHETIC
-from lambdas.shared.staff import CUSTOMER_CLAIM
+from lambdas.shared.staff import CUSTOMER_CLAIM, NO_CUSTOMER
 from tools.smoke.stage import Stage
 
 CUSTOMER_PREFIX, STAFF_PREFIX = "success+smoke-customer-", "success+smoke-staff-"
@@ -87,8 +87,11 @@ class Accounts:
         """Deletes an account."""
         self._cognito.admin_delete_user(UserPoolId=pool, Username=email)
 
-    def left_customers(self, older_than: timedelta) -> Iterator[tuple[str, str]]:
-        """Yields e-mail address and id of the customers that earlier runs have left."""
+    def left_customers(self, older_than: timedelta | None) -> Iterator[tuple[str, str]]:
+        """Yields e-mail address and id of the customers that earlier runs have left.
+
+        Without `older_than`, their age does not matter.
+        """
         pages = self._cognito.get_paginator("list_users_in_group").paginate(
             UserPoolId=self._stage.output("ApiUserPoolId"), GroupName=SYNTHETIC
         )
@@ -98,7 +101,7 @@ class Accounts:
                 if _is_old(user, older_than) and attributes["email"].startswith(CUSTOMER_PREFIX):
                     yield attributes["email"], attributes["sub"]
 
-    def left_staff(self, older_than: timedelta) -> Iterator[tuple[str, str]]:
+    def left_staff(self, older_than: timedelta | None) -> Iterator[tuple[str, str]]:
         """Yields pool and e-mail address of the staff that earlier runs have left."""
         pool = self._stage.output("ApiStaffPoolId")
         pages = self._cognito.get_paginator("list_users").paginate(
@@ -182,6 +185,6 @@ def _attributes(user: Mapping[str, Any]) -> dict[str, str]:
     return {each["Name"]: each["Value"] for each in user["Attributes"]}
 
 
-def _is_old(user: Mapping[str, Any], older_than: timedelta) -> bool:
-    age: timedelta = datetime.now(UTC) - user["UserCreateDate"]
-    return age >= older_than
+def _is_old(user: Mapping[str, Any], older_than: timedelta | None) -> bool:
+    created: datetime = user["UserCreateDate"]
+    return older_than is None or datetime.now(UTC) - created >= older_than

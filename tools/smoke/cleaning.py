@@ -34,7 +34,9 @@ def erase(run: Run, customer: Account, staff: Account, passed: tuple[Hop, ...] =
     run.wait(gone, *passed)
 
 
-def remove_left(run: Run, staff: Account, older_than: timedelta = LEFT_AFTER) -> Iterator[str]:
+def remove_left(
+    run: Run, staff: Account, older_than: timedelta | None = LEFT_AFTER
+) -> Iterator[str]:
     """Erases customers and deletes staff that stopped runs have left. Yields what was done."""
     for email, sub in [*run.accounts.left_customers(older_than)]:
         try:
@@ -71,8 +73,7 @@ def _end(run: Run, order: Any, customer: Account, staff: Account) -> None:
     if order["status"] in _CANCELLABLE:
         run.ask("DELETE", f"/orders/{order_id}", customer.token)
     elif order["status"] == "shipped" and not has_real_carrier(run.stage):
-        tracking_id = next(each["tracking_id"] for each in order["history"] if "due_at" in each)
-        report_parcel(run.stage, order_id, tracking_id, "delivered", run.trace)
+        report_parcel(run.stage, order, "delivered", run.trace)
     elif _is_open(order):
         run.ask("POST", f"/returns/{order_id}/review", staff.token)
         run.ask("POST", f"/returns/{order_id}/decision", staff.token, {"approved": True})

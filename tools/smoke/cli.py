@@ -1,7 +1,6 @@
 """The command line of `make smoke`: docs/how-to/check-a-deployed-stage.md."""
 
 import sys
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -87,7 +86,7 @@ def _clean(run: Run) -> None:
     """Removes all accounts of earlier runs. Raises typer.Exit if one stays."""
     staff = run.accounts.staff()
     try:
-        for done in remove_left(run, staff, timedelta()):
+        for done in remove_left(run, staff, older_than=None):
             typer.echo(done)
     except StepFailed as failure:
         typer.echo(f"error: {failure}", err=True)

@@ -1,6 +1,8 @@
 """The carrier of a stage with sandbox partners: the smoke test signs its callbacks."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from tools.demo.carrier import callback, signed
 from tools.smoke.stage import ApiReply, Stage
@@ -20,15 +22,18 @@ def has_real_carrier(stage: Stage) -> bool:
 
 
 def report_parcel(
-    stage: Stage, order_id: str, tracking_id: str, kind: str, headers: Mapping[str, str]
+    stage: Stage, order: Mapping[str, Any], kind: str, headers: Mapping[str, str]
 ) -> ApiReply:
-    """Reports as the sandbox carrier that a parcel was `picked_up` or `delivered`.
+    """Reports as the sandbox carrier that the parcel of an order was `picked_up` or `delivered`.
 
-    The sandbox knows a parcel by its order. A repeated report has the same id.
+    The sandbox knows a parcel by its order. A repeated report has the same id. It is signed at the
+    time of the last step in the order's history: the clock of this machine may differ.
     """
+    steps = order["history"]
+    tracking_id = next(each["tracking_id"] for each in steps if "tracking_id" in each)
+    at = datetime.fromisoformat(steps[-1]["at"])
     secret = stage.resource("Shipping", _SECRET, "CarrierSecret")
     value = stage.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-    body = callback(order_id, tracking_id, kind, f"{tracking_id}-{kind}")
-    return stage.ask(
-        "POST", "/carrier/events", body=body, headers={**headers, **signed(body, value)}
-    )
+    body = callback(order["order_id"], tracking_id, kind, f"{tracking_id}-{kind}")
+    sent = {**headers, **signed(body, value, at=at)}
+    return stage.ask("POST", "/carrier/events", body=body, headers=sent)

@@ -196,16 +196,13 @@ class _Part:
         asked = hops("Shipping/RequestShipment", *map(str, _FOLLOWED[1:]))
         with run.step("a shipment is requested", *asked):
             order = self._reaches("shipment_requested", *asked)
-        tracking_id = next(each["tracking_id"] for each in order["history"] if "due_at" in each)
         for kind, status, more in (
             ("picked_up", "shipped", hops("Payments/CapturePayment", "Inventory/IssueStock")),
             ("delivered", "delivered", hops("Returns/KeepOrder")),
         ):
             with run.step(f"the order is {status}", *_FOLLOWED, *more):
-                order_id = run.report.order_id
-                sent = report_parcel(run.stage, order_id, tracking_id, kind, run.trace)
-                require(sent, 200)
-                self._reaches(status, *_FOLLOWED)
+                require(report_parcel(run.stage, order, kind, run.trace), 200)
+                order = self._reaches(status, *_FOLLOWED)
 
     def _return(self) -> None:
         run, path = self.run, f"/orders/{self.run.report.order_id}/returns"

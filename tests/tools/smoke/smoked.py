@@ -51,6 +51,7 @@ def smoke(shop: Rehearsal, folder: Path, stage: str, *options: str) -> Smoked:
     """Runs the smoke test in a process of its own, beside the rehearsal."""
     report = folder / "report.json"
     code, output = _run(shop, folder, stage, "--report", str(report), *options)
+    assert report.exists(), output
     return Smoked(shop, code, output, json.loads(report.read_text()))
 
 
