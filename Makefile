@@ -92,6 +92,10 @@ restore: setup ## bring back items that a table has lost: STAGE=dev ARGS="orders
 	$(named)
 	@$(ACCOUNT) python -m tools.restore --stage $(STAGE) $(ARGS)
 
+smoke: .venv/.stamp ## follow a synthetic order through a deployed stage, and clean up: STAGE=dev; not on AWS: ENDPOINT=URL
+	$(named)
+	@$(ACCOUNT) python -m tools.smoke --stage $(STAGE) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+
 console: setup ## watch a stage on a live page; with ARGS=--operate, redrive: STAGE=dev; not on AWS: ENDPOINT=URL
 	$(named)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)

@@ -18,7 +18,10 @@ from stacks.constructs.stream_consumer import StreamConsumer
 
 
 class Analytics(ContextStack):
-    """Counts sales, returns and customers' activities, each once. Publishes nothing."""
+    """Counts sales, returns and customers' activities, each once. Publishes nothing.
+
+    Synthetic orders never reach it: the bus leaves them out.
+    """
 
     def __init__(
         self, scope: Construct, id_: str, *, platform: Platform, api: Api, **kwargs: Any
@@ -39,7 +42,10 @@ class Analytics(ContextStack):
 
         activity.take_from_bus(
             platform=platform,
-            pattern=pattern_of([version for event in FROM_THE_BUS for version in event.versions()]),
+            pattern=pattern_of(
+                [version for event in FROM_THE_BUS for version in event.versions()],
+                synthetic=False,
+            ),
             parking=aggregate.parking,
         )
         activity.allow_putting(record)

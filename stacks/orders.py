@@ -18,11 +18,12 @@ from lambdas.orders import (
     keep_price_list,
     list_orders,
     order_store,
+    place_canary,
     place_order,
     reject_order,
     sweep_orders,
 )
-from lambdas.orders.events import SweepDue
+from lambdas.orders.events import CanaryDue, SweepDue
 from lambdas.orders.settings import Settings
 from stacks.constructs.api import Api
 from stacks.constructs.context_stack import ContextStack
@@ -41,6 +42,11 @@ handle is parked before that, so that a redrive may still confirm the order."""
 
 _SWEEP_EVERY = Duration.minutes(15)
 """How much later than that an order may expire: it is closed within an hour."""
+
+_CANARY_EVERY = Duration.minutes(30)
+_CANARY_MS = 60_000
+"""The longest that a canary order may take, which takes a second or two: one retry by its queue is
+too much."""
 
 _SWEEP_TIMEOUT = Duration.seconds(30)
 """Enough for some ten thousand orders. A sweep that fails is parked before the next one begins:
@@ -88,6 +94,23 @@ class Orders(ContextStack):
             event=SweepDue(),
             every=_SWEEP_EVERY,
             timeout=_SWEEP_TIMEOUT,
+        )
+        self.consumer(
+            ScheduledConsumer,
+            "PlaceCanary",
+            place_canary.handler,
+            event=CanaryDue(),
+            every=_CANARY_EVERY,
+            synthetic=True,
+            enabled=platform.environment.canary,
+        )
+        self.alarm(
+            "CanarySlow",
+            "CanaryOrder",
+            threshold=_CANARY_MS,
+            statistic="Maximum",
+            meaning="A canary order took too long: customers' orders do, too.",
+            page="a-canary-order-takes-too-long",
         )
         self.alarm(
             "Expired",

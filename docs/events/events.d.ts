@@ -162,6 +162,8 @@ export interface Envelope<Source extends string, Type extends string, Data> {
   readonly supersededby?: string;
   /** The span that published it, as in W3C Trace Context, if there is one */
   readonly traceparent?: string;
+  /** True if it follows from a test of the deployed system */
+  readonly synthetic?: boolean;
   readonly data: Data;
 }
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from lambdas.eventing.event import Event
 from lambdas.eventing.personal import Claim, VaultChange
@@ -28,6 +28,9 @@ class Aggregate(Struct, frozen=True, kw_only=True):
     """The number of its stored changes; 0 if it was not stored since releases count them."""
     traceparent: str | None = None
     """The trace in which it began: later changes join it. None in those of earlier releases."""
+    synthetic: bool | UnsetType = UNSET
+    """Whether it began with a test of the deployed system. All its events say so, whoever causes
+    them."""
 
     @property
     def pending_since(self) -> datetime | None:

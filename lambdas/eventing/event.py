@@ -95,6 +95,11 @@ class Cause(Struct, frozen=True, kw_only=True):
         """The id of what it is about, if that is known."""
         return None
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether it belongs to a test of the deployed system, not to a real customer."""
+        return False
+
 
 class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     """One delivery of an event to one consumer. The same event may be delivered again.
@@ -124,6 +129,11 @@ class Delivery(Cause, Generic[E], frozen=True, kw_only=True):
     def subject(self) -> str:
         """The id of what the event is about."""
         return self.envelope.subject
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the event follows from a synthetic request."""
+        return self.envelope.synthetic is True
 
 
 class CloudEvent(Struct, frozen=True, kw_only=True):
@@ -173,13 +183,25 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
         ),
     ] = UNSET
+    synthetic: Annotated[
+        bool | UnsetType,
+        Meta(description="True if it follows from a test of the deployed system"),
+    ] = UNSET
     data: msgspec.Raw
 
     @classmethod
-    def wrap(cls, event: Event, cause: Cause, *, traceparent: str | None = None) -> Self:
+    def wrap(
+        cls,
+        event: Event,
+        cause: Cause,
+        *,
+        traceparent: str | None = None,
+        synthetic: bool = False,
+    ) -> Self:
         """Wraps `event` with a new id, the current time and its cause.
 
-        It carries on the trace of the unit of work that runs, if not that of `traceparent`.
+        It carries on the trace of the unit of work that runs, if not that of `traceparent`. It is
+        synthetic if its cause is, or if it is about a `synthetic` aggregate.
         """
         return cls(
             id=str(uuid4()),
@@ -190,6 +212,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True):
             correlationid=cause.correlation_id,
             causationid=cause.causation_id,
             traceparent=traceparent or trace.current() or UNSET,
+            synthetic=synthetic or cause.synthetic or UNSET,
             data=msgspec.Raw(msgspec.json.encode(event)),
         )
 

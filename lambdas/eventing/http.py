@@ -30,6 +30,13 @@ class Audience(StrEnum):
     STAFF = "staff"
 
 
+SYNTHETIC = "synthetic"
+"""The group of the user pool whose members test the deployed system."""
+_GROUPS = "cognito:groups"
+"""The claim of an access token with the user's groups.
+https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+"""
+
 IDEMPOTENCY_KEY = "idempotency-key"
 MAX_KEY_LENGTH = 128
 KEY_PATTERN = r"^[ -~]+$"
@@ -157,6 +164,15 @@ class Request(Cause, frozen=True, kw_only=True):
     path: Mapping[str, str]
     query: Mapping[str, str] = {}
     body: bytes | str
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the caller is in the group of users that test the deployed system.
+
+        Only an administrator of the user pool can add a user to a group.
+        """
+        # A list of values is one text in brackets, without commas.
+        return SYNTHETIC in self.claims.get(_GROUPS, "").strip("[]").split()
 
     @property
     def idempotency_key(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
-from msgspec import convert, structs, to_builtins
+from msgspec import UNSET, convert, structs, to_builtins
 
 from lambdas.eventing import pending, trace
 from lambdas.eventing.aggregate import A, Change
@@ -214,7 +214,12 @@ class Store(Generic[A]):
         revision = before.revision if before else 0
         began_in = change.after.traceparent
         joined = trace.join(began_in)
-        after = structs.replace(change.after, revision=revision + 1, traceparent=began_in or joined)
+        after = structs.replace(
+            change.after,
+            revision=revision + 1,
+            traceparent=began_in or joined,
+            synthetic=before.synthetic if before else transaction.cause.synthetic or UNSET,
+        )
         key = self.key(getattr(after, self._id_field))
         if before is None:
             transaction.create(key, self._item(after), label=self.kind)
@@ -225,7 +230,9 @@ class Store(Generic[A]):
         for event in change.events:
             older = type(event).versions()[1:]
             also_as = [each for each in change.also_as if isinstance(each, older)]
-            transaction.publish(key, event, also_as=also_as, traceparent=joined)
+            transaction.publish(
+                key, event, also_as=also_as, traceparent=joined, synthetic=after.synthetic is True
+            )
         for each in change.vault:
             transaction.change_vault(after.claim, each)
         return after

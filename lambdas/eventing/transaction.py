@@ -71,7 +71,8 @@ class Transaction:
 
     def __init__(self, settings: TableSettings, cause: Cause) -> None:
         self._settings = settings
-        self._cause = cause
+        self.cause = cause
+        """The request or event that causes it."""
         self._operations: list[Any] = []
         self._labels: list[str] = []
         self._published: list[CloudEvent] = []
@@ -149,17 +150,19 @@ class Transaction:
         *,
         also_as: Sequence[Event] = (),
         traceparent: str | None = None,
+        synthetic: bool = False,
     ) -> None:
         """Adds `event` to the outbox, beside the item of its aggregate under `key`.
 
         Both have the same partition key, so the stream delivers an aggregate's events to the relay
         in the order of their commits. `also_as` is the same fact in versions that the event's class
         supersedes, for consumers that still read them. The event carries on the trace of the unit
-        of work that runs, if not that of `traceparent`. Raises Undeclared.
+        of work that runs, if not that of `traceparent`. It is marked as `synthetic`, or as its
+        cause is. Raises Undeclared.
         """
         for each in (event, *also_as):
             declaration.check(type(each))
-        envelope = CloudEvent.wrap(event, self._cause, traceparent=traceparent)
+        envelope = CloudEvent.wrap(event, self.cause, traceparent=traceparent, synthetic=synthetic)
         self._published.append(envelope)
         self._send(key, f"OUTBOX#{envelope.id}", envelope)
         for older in sorted(also_as, key=lambda older: older.version, reverse=True):

@@ -21,5 +21,6 @@ def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
     order, confirmed = order_store.confirm(delivery.event.order_id, delivery)
     if confirmed:
         waited = order.history[Status.CONFIRMED].at - order.placed_at
-        telemetry.count("OrdersConfirmed")
+        if not delivery.synthetic:
+            telemetry.count("OrdersConfirmed")
         telemetry.measure("PlacedToConfirmed", waited / timedelta(milliseconds=1))

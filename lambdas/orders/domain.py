@@ -25,6 +25,7 @@ from lambdas.orders.events import (
     claim_of,
 )
 from lambdas.returns.events import OrderReturned, ReturnRefused, ReturnRequested
+from lambdas.shared.vocabulary import SYNTHETIC_ITEMS
 from lambdas.shipping.events import (
     OrderDelivered,
     OrderShipped,
@@ -199,6 +200,11 @@ class Order(Aggregate, frozen=True, kw_only=True):
         ends = {STEPS[event].what for event in (OrderReturned, ReturnRefused)}
         return self.status in OPEN or (returning and not ends & self.history.keys())
 
+    def ended_at(self, now: datetime) -> datetime:
+        """Returns when its checkout ended, or `now` if it has not."""
+        others = (step.at for what, step in self.history.items() if what != Status.PLACED)
+        return min(others, default=now)
+
     def confirm(self, now: datetime) -> Change[Self] | None:
         """Ends its checkout well; does nothing if that was done before. Raises OrderClosed."""
         if self.status in CLOSED:
@@ -284,6 +290,24 @@ class Order(Aggregate, frozen=True, kw_only=True):
         return structs.replace(change, vault=tuple(vault))
 
 
+CANARY = "canary"
+"""The customer of canary orders. No user has this id: those of Cognito are UUIDs."""
+_NOBODY = Address(name="Canary", street="-", postal_code="-", city="-", country="DE")
+
+
+def canary(key: str, now: datetime) -> Change[Order]:
+    """Places an order whose item is never in stock, so that its checkout ends by itself."""
+    line = Line(sku=f"{SYNTHETIC_ITEMS}CANARY", quantity=1, unit_price_minor=1)
+    placed = OrderPlaced(
+        order_id=order_id_for(CANARY, key),
+        customer_id=CANARY,
+        currency="EUR",
+        total_minor=1,
+        lines=(line,),
+    )
+    return Order.place(placed, _NOBODY, PaymentMethod(token="none"), key, now)
+
+
 def chronological(times: Mapping[str, datetime]) -> list[str]:
     """Sorts the steps of a history by time, and steps at the same time by the lifecycle."""
     return sorted(times, key=lambda what: (times[what], _RANKS.get(what, len(_RANKS))))
@@ -330,9 +354,20 @@ def total_minor(lines: Iterable[Line]) -> int:
     return sum(line.quantity * line.unit_price_minor for line in lines)
 
 
-def unknown_skus(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[str]:
-    """Returns the SKUs that are not in the price list, sorted."""
-    return sorted({line.sku for line in lines if line.sku not in prices})
+def unknown_skus(
+    lines: Iterable[Line], prices: Mapping[str, Price], *, synthetic: bool = False
+) -> list[str]:
+    """Returns the SKUs that are not on sale for such an order, sorted.
+
+    Synthetic orders have only items of their own, so they never take units from customers.
+    """
+    return sorted(
+        {
+            line.sku
+            for line in lines
+            if line.sku not in prices or line.sku.startswith(SYNTHETIC_ITEMS) is not synthetic
+        }
+    )
 
 
 def outdated_lines(

@@ -240,6 +240,17 @@ class SweepDue(Event, frozen=True, kw_only=True):
         return "orders"
 
 
+class CanaryDue(Event, frozen=True, kw_only=True):
+    """Time to place a canary order. Orders' own event: scheduled, not published."""
+
+    source: ClassVar[str] = OrderEvent.source
+
+    @property
+    def subject(self) -> str:
+        """All canary orders."""
+        return "canary"
+
+
 def claim_of(customer_id: str, order_id: str) -> Claim:
     """Returns the key under which the vault has the personal data of an order."""
     return Claim(person=customer_id, purpose=order_id)

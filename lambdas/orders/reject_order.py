@@ -22,5 +22,6 @@ from lambdas.orders.events import (
 def handler(delivery: Delivery[OrderPlaced], failure: Failure | None) -> None:
     """Does nothing if the order is closed already. Raises OrderStands."""
     reason = failure.reason if failure else "unknown"
-    if order_store.reject(delivery.event.order_id, reason, delivery):
+    rejected = order_store.reject(delivery.event.order_id, reason, delivery)
+    if rejected and not delivery.synthetic:
         telemetry.count("OrdersRejected")

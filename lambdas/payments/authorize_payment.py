@@ -6,8 +6,9 @@ from lambdas.eventing.event import Delivery
 from lambdas.eventing.task import Failure, task
 from lambdas.orders.events import OrderPlaced, PaymentMethod
 from lambdas.payments import payment_store
+from lambdas.payments.domain import SYNTHETIC_ORDER, PaymentRefused
 from lambdas.payments.events import PaymentAuthorized, PaymentDeclined
-from lambdas.payments.providers import provider
+from lambdas.payments.providers import provider, takes
 
 
 @task(
@@ -16,6 +17,11 @@ from lambdas.payments.providers import provider
     uses=(GET, PUT, *vault.redeems(PaymentMethod)),
 )
 def handler(delivery: Delivery[OrderPlaced], _: Failure | None) -> None:
-    """Raises PaymentRefused for a final answer, and PaymentUnavailable for a passing failure."""
+    """Raises PaymentRefused for a final answer, and PaymentUnavailable for a passing failure.
+
+    A real provider is not asked about a synthetic order: its payment is refused.
+    """
+    if not takes(delivery):
+        raise PaymentRefused(SYNTHETIC_ORDER)
     method = vault.redeem(PaymentMethod, delivery)
     payment_store.authorize(delivery.event, method, provider(), delivery)

@@ -36,6 +36,10 @@ class PaymentRefused(Refusal):
     """The order is not going to be paid: the provider declined, or the payment was released."""
 
 
+SYNTHETIC_ORDER = "synthetic_order"
+"""The reason for which an order of a test is refused where payments are real."""
+
+
 class NotAuthorized(Exception):
     """The parcel left before the payment was authorized. A later delivery may find it so."""
 

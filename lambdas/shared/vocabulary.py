@@ -19,6 +19,9 @@ Minor = Annotated[
     Meta(ge=0, le=MAX_MINOR, description="Money in minor units (cents)", examples=[1250]),
 ]
 
+SYNTHETIC_ITEMS = "SYNTHETIC-"
+"""The beginning of the SKUs of items that only synthetic orders can have, and no others."""
+
 OrderId = Annotated[
     str, Meta(description="The order", examples=["7d1f0c52-5a6b-5c3d-9e21-0b9a4f6c8e13"])
 ]

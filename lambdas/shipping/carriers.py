@@ -1,7 +1,13 @@
 """The carrier of this stage. Handlers ask here, and never name one."""
 
+from lambdas.eventing.event import Cause
 from lambdas.shipping.carrier import Carrier
 from lambdas.shipping.settings import settings
+
+
+def takes(cause: Cause) -> bool:
+    """Whether the carrier may be asked for a parcel: a real one never for a synthetic order."""
+    return settings().carrier == "sandbox" or not cause.synthetic
 
 
 def carrier() -> Carrier:

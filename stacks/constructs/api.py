@@ -15,7 +15,7 @@ from aws_cdk.aws_apigatewayv2 import HttpMethod
 from constructs import Construct
 
 from lambdas.eventing.callback import Callback
-from lambdas.eventing.http import Audience, Endpoint
+from lambdas.eventing.http import SYNTHETIC, Audience, Endpoint
 from lambdas.shared.staff import CUSTOMER_CLAIM
 from stacks.constructs.acknowledge import SOLUTIONS, acknowledge
 from stacks.constructs.alarm import Alarm
@@ -60,6 +60,13 @@ class Api(Construct):
         super().__init__(scope, id_)
         self._platform = platform
         self.customers, staff = self._customers(), self._staff()
+        cognito.UserPoolGroup(
+            self,
+            "Testers",
+            user_pool=self.customers,
+            group_name=SYNTHETIC,
+            description="Users of tests of the deployed system: their orders are synthetic",
+        )
         shop = self._client(self.customers, "Shop")
         back_office = self._staff_client(staff)
         self._authorizers = {
@@ -253,8 +260,9 @@ class Api(Construct):
             id_,
             auth_flows=cognito.AuthFlow(
                 user_srp=True,
-                # For a first try of a stage: with AWS credentials, a password is enough.
-                admin_user_password=not self._platform.environment.keeps_data,
+                # For `make smoke`, and a first try of a stage. Only a caller with AWS credentials
+                # can use it: docs/decisions/0080-a-stage-is-tested-by-synthetic-orders.md.
+                admin_user_password=True,
             ),
             disable_o_auth=True,
             prevent_user_existence_errors=True,

@@ -89,16 +89,21 @@ class Bus(IConstruct, Protocol):
         """Routes the `LOGGED` attributes of each event whose source has `prefix` to a log group."""
 
 
-def pattern_of(consumed: Sequence[type[Event]]) -> events.EventPattern:
+def pattern_of(consumed: Sequence[type[Event]], *, synthetic: bool = True) -> events.EventPattern:
     """Returns a pattern that matches the events of these classes.
 
     If a fact is published in several of these versions, only the newest matches: the envelope of an
-    older version names the version that supersedes it.
+    older version names the version that supersedes it. Without `synthetic`, events that follow from
+    a test of the deployed system do not match.
     """
     newer = sorted(event.detail_type() for event in consumed if event.supersedes in consumed)
-    once = [{"exists": False}, {"anything-but": newer}]
+    detail: dict[str, list[object]] = {}
+    if newer:
+        detail["supersededby"] = [{"exists": False}, {"anything-but": newer}]
+    if not synthetic:
+        detail["synthetic"] = [{"exists": False}]
     return events.EventPattern(
         source=sorted({event.source for event in consumed}),
         detail_type=sorted(event.detail_type() for event in consumed),
-        detail={"supersededby": once} if newer else None,
+        detail=detail or None,
     )

@@ -49,9 +49,20 @@ class ContextStack(Stack):
         """Adds a consumer of this kind, such as `EventConsumer`, with its options."""
         return kind(self, id_, consumer=handler, **self._given(settings), **options)
 
-    def alarm(self, id_: str, counted: str, *, threshold: int, meaning: str, page: str) -> None:
+    def alarm(
+        self,
+        id_: str,
+        counted: str,
+        *,
+        threshold: int,
+        meaning: str,
+        page: str,
+        statistic: str = "Sum",
+    ) -> None:
         """Adds an alarm on a metric that the context's handlers count, over five minutes."""
-        metric = service_metric(self.platform, context=self.node.id.lower(), name=counted)
+        metric = service_metric(
+            self.platform, context=self.node.id.lower(), name=counted, statistic=statistic
+        )
         Alarm(
             self,
             id_,

@@ -32,21 +32,25 @@ class ScheduledConsumer(QueueConsumer):
         consumer: Consumer[Any],
         event: Event,
         every: Duration,
+        synthetic: bool = False,
+        enabled: bool = True,
         **options: Any,
     ) -> None:
+        """`synthetic` marks the event, and all that follows from it, as a test."""
         super().__init__(scope, id_, platform=platform, consumer=consumer, **options)
         group = ScheduleGroup(self, "Group", platform=platform)
         scheduler.CfnSchedule(
             self,
             "Schedule",
             description=f"Has {consumer.name} run",
+            state="ENABLED" if enabled else "DISABLED",
             schedule_expression=f"rate({int(every.to_minutes())} minutes)",
             group_name=group.name,
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=self.queue.queue_arn,
                 role_arn=group.role_for(self).role_arn,
-                input=json.dumps(_message(event)),
+                input=json.dumps(_message(event, synthetic=synthetic)),
                 dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
                     arn=self.queue.parking.queue_arn
                 ),
@@ -58,12 +62,12 @@ class ScheduledConsumer(QueueConsumer):
         )
 
 
-def _message(event: Event) -> dict[str, Any]:
+def _message(event: Event, *, synthetic: bool) -> dict[str, Any]:
     """Returns the message: the event, with the id and time of each execution of the schedule.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
     """
     execution = "<aws.scheduler.execution-id>"
-    envelope = CloudEvent.wrap(event, Cause(correlation_id=execution))
+    envelope = CloudEvent.wrap(event, Cause(correlation_id=execution), synthetic=synthetic)
     detail: dict[str, Any] = msgspec.json.decode(envelope.to_json())
     return {"detail": {**detail, "id": execution, "time": "<aws.scheduler.scheduled-time>"}}

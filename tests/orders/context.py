@@ -57,10 +57,14 @@ class Orders:
         *,
         key: str | None = "key-1",
         caller: str = "customer-1",
+        groups: str = "",
         without: str = "",
         **changes: Any,
     ) -> Answer:
-        """Posts an order; `changes` replace fields of the body, `without` leaves one out."""
+        """Posts an order; `changes` replace fields of the body, `without` leaves one out.
+
+        `groups` are those of the caller, as API Gateway writes them: in brackets.
+        """
         body = {
             "currency": "EUR",
             "lines": [line()] if lines is None else lines,
@@ -71,7 +75,9 @@ class Orders:
         wire = {name: value for name, value in body.items() if name != without}
         headers = {} if key is None else {"idempotency-key": key}
         text = msgspec.json.encode(wire).decode()
-        return Call(body=text, headers=headers, caller=caller).send(place_order.handler)
+        claims = {"cognito:groups": groups} if groups else {}
+        call = Call(body=text, headers=headers, caller=caller, claims=claims)
+        return call.send(place_order.handler)
 
     def get(self, order_id: str, *, caller: str = "customer-1") -> Answer:
         """Gets an order."""

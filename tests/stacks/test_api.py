@@ -157,13 +157,13 @@ def test_staff_cannot_change_which_customer_account_is_theirs(shop: Assembly) ->
 def test_a_client_sends_no_password_and_cannot_probe_for_accounts(
     shop: Assembly, stage: str
 ) -> None:
-    """Exception: in dev, an administrator of the account can sign in with a password."""
+    """Except with AWS credentials: for a first try of a stage, and for its smoke test."""
     for client in shop.of_type("AWS::Cognito::UserPoolClient"):
         properties = client.properties
         assert set(properties["ExplicitAuthFlows"]) == {
             "ALLOW_USER_SRP_AUTH",
             "ALLOW_REFRESH_TOKEN_AUTH",
-            *(["ALLOW_ADMIN_USER_PASSWORD_AUTH"] if stage == "dev" else []),
+            "ALLOW_ADMIN_USER_PASSWORD_AUTH",
         }
         assert properties["PreventUserExistenceErrors"] == "ENABLED"
         assert properties["TokenValidityUnits"]["AccessToken"] == "minutes"

@@ -69,6 +69,7 @@ HOLDS_NOTHING = {
     "AWS::CodeDeploy::Application",
     "AWS::CodeDeploy::DeploymentGroup",
     "AWS::Cognito::UserPoolClient",
+    "AWS::Cognito::UserPoolGroup",
     "AWS::EventSchemas::Schema",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",

@@ -193,8 +193,11 @@ class Shell:
         self.close()
 
 
-def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
-    """Keeps a rehearsal running until a shell ends; returns the shell's output."""
+def beside(shop: Rehearsal, process: subprocess.Popen[str], *, status: int | None = 0) -> str:
+    """Keeps a rehearsal running until a process ends; returns the output of the process.
+
+    Asserts that it ends with a status, unless that is None.
+    """
     printed: list[str] = []
     reader = threading.Thread(target=lambda: printed.extend(process.communicate()))
     reader.start()
@@ -202,5 +205,5 @@ def beside(shop: Rehearsal, process: subprocess.Popen[str]) -> str:
         shop.run_for(0.5)
         reader.join(0.02)
     out, errors = printed
-    assert process.returncode == 0, f"{out}\n{errors}"
+    assert status in (None, process.returncode), f"{out}\n{errors}"
     return out

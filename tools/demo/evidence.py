@@ -10,6 +10,7 @@ import msgspec
 from cdk_rehearsal import Rehearsal
 from lambdas.eventing.attributes import Item, from_attributes
 from lambdas.notifications.events import Channel
+from lambdas.shared.vocabulary import SYNTHETIC_ITEMS
 
 ORDERS = "Orders/Orders/Table"
 STOCK = "Inventory/Stock/Table"
@@ -245,9 +246,7 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
     """Adds an item to the evidence, unless the audit does not need it (inbox keys, records)."""
     kind = item.get("kind")
     if kind == "outbox":
-        outbox = msgspec.convert(item, OutboxItem)
-        event = bus_event(outbox.detail_type, msgspec.json.decode(outbox.detail))
-        evidence.committed[event.id] = event
+        _add_event(evidence, msgspec.convert(item, OutboxItem))
     elif (table, kind) == (ORDERS, "order"):
         evidence.orders[item["order_id"]] = msgspec.convert(item, OrderItem)
     elif (table, kind) == (ORDERS, "price"):
@@ -267,6 +266,13 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
         evidence.provider[item["pk"]] = msgspec.convert(entry, ProviderEntry)
 
 
+def _add_event(evidence: Evidence, outbox: OutboxItem) -> None:
+    envelope = msgspec.json.decode(outbox.detail)
+    if not _is_synthetic(envelope):
+        event = bus_event(outbox.detail_type, envelope)
+        evidence.committed[event.id] = event
+
+
 def _add_stock(evidence: Evidence, kind: object, item: Item) -> None:
     if kind == "stock":
         evidence.stock[_id(item["pk"])] = msgspec.convert(item, StockItem)
@@ -277,31 +283,58 @@ def _add_stock(evidence: Evidence, kind: object, item: Item) -> None:
 
 
 def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
-    """Adds the present content of tables, bus and queues to the evidence."""
+    """Adds the present content of tables, bus and queues to the evidence.
+
+    Tests of the deployed system are no evidence: their orders are synthetic, with items of their
+    own.
+    """
     present = {resource.path for resource in shop.resources}
+    synthetic: set[str] = set()
     for table in filter(present.__contains__, TABLES):
         for attributes in scan(shop, table):
             try:
-                _add(evidence, table, from_attributes(attributes))
+                item = from_attributes(attributes)
+                if item.get("synthetic") and "order_id" in item:
+                    synthetic.add(item["order_id"])
+                _add(evidence, table, item)
             except (ValueError, KeyError, TypeError) as error:
                 key = attributes.get("pk", {}).get("S")
                 evidence.unreadable.append(f"{table}, {key}: {error}")
     for record in shop.meter.of("published"):
         event = record.detail["event"]
-        evidence.published.append(bus_event(event["detail-type"], event["detail"]))
+        if not _is_synthetic(event["detail"]):
+            evidence.published.append(bus_event(event["detail-type"], event["detail"]))
     dead = set(shop.dead_letter_queues())
     for queue, depth in shop.queue_depths().items():
         if queue in dead:
             evidence.dead_letters[queue] = shop.messages(queue) if depth else []
         else:
             evidence.waiting[queue] = depth
+    _leave_out(evidence, synthetic)
     return evidence
 
 
+def _leave_out(evidence: Evidence, synthetic: Collection[str]) -> None:
+    """Removes synthetic orders, and the items that only they can have."""
+    by_order: tuple[dict[str, Any], ...] = (
+        *(evidence.orders, evidence.reservations, evidence.payments, evidence.provider),
+        *(evidence.shipments, evidence.parcels),
+    )
+    by_item: tuple[dict[str, Any], ...] = (evidence.stock, evidence.prices, evidence.price_list)
+    for order_id in synthetic:
+        for found in by_order:
+            found.pop(order_id, None)
+    for found in by_item:
+        for sku in [each for each in found if each.startswith(SYNTHETIC_ITEMS)]:
+            del found[sku]
+
+
 def count_sales(evidence: Evidence, sales: Iterable[Mapping[str, Any]]) -> None:
-    """Adds rows of `GET /sales` to the evidence."""
+    """Adds rows of `GET /sales` to the evidence, except those of synthetic items."""
     for row in sales:
         sku = row["sku"]
+        if sku.startswith(SYNTHETIC_ITEMS):
+            continue
         evidence.sold_units[sku] += row["units"]
         for currency, amount in row["revenue_minor"].items():
             evidence.sold_for[sku, currency] += amount
@@ -321,6 +354,10 @@ def bus_event(detail_type: str, envelope: dict[str, Any]) -> BusEvent:
     copy = "supersededby" in envelope
     event_id = f"{envelope['id']} as {detail_type}" if copy else envelope["id"]
     return BusEvent(event_id, detail_type, envelope["subject"], envelope["data"], copy)
+
+
+def _is_synthetic(envelope: Mapping[str, Any]) -> bool:
+    return envelope.get("synthetic") is True
 
 
 def _id(key: str) -> str:

@@ -370,7 +370,8 @@ def endpoint_at(url: str, patience: float) -> Endpoint:
     Exits with a message if nothing answers there, or without credentials or permission.
     """
     at = None if url == "aws" else url
-    session = boto3.Session()
+    # A session reads variables when it is asked, and the tests remove them.
+    session = boto3.Session(region_name=boto3.Session().region_name)
     if at is not None and session.get_credentials() is None:
         session = boto3.Session("none", "none", region_name=session.region_name or "us-east-1")
     if session.region_name is None:

@@ -125,6 +125,7 @@ class TestExamples:
 class TestEvents:
     def test_scheduled_and_streamed_events_are_internal(self) -> None:
         assert set(INTERNAL) == {
+            "CanaryDue.v1",
             "ItemAddedToCart.v1",
             "ItemViewed.v1",
             "PaymentSweepDue.v1",

@@ -210,12 +210,13 @@ class Rehearsal:
     def serve(self, port: int = 0) -> str:
         """Lets AWS clients outside of this process look in; returns the endpoint's URL.
 
-        Requests are answered between two steps of the rehearsal, never within one.
+        Requests are answered between two steps of the rehearsal, never within one. A request with
+        the header Host of an API reaches that API.
         """
         from cdk_rehearsal.server import Server, aws_endpoint
 
         if self._server is None:
-            self._server = Server(self.scheduler, port, aws_endpoint(self._core))
+            self._server = Server(self.scheduler, port, aws_endpoint(self._core, lambda: self.http))
         return self._server.url
 
     @cached_property

@@ -1,6 +1,7 @@
 """Servers for AWS clients and browsers outside of the process, while a rehearsal runs."""
 
 import base64
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -29,17 +30,27 @@ class _Quiet(WSGIRequestHandler):
         """Writes nothing."""
 
 
+_DOMAINS = re.compile(r"\.(execute-api|lambda-url)\.")
+"""What the domains of APIs and of functions' URLs have in common.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-publish.html
+https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html"""
 _CBOR = "smithy-rpc-v2-cbor"
 _BUSES = "/service/AWSEventsV2/operation/"
 """The path of the API `eventbridgev2`, before the name of an operation.
 https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html"""
 
 
-def aws_endpoint(core: Core) -> Application:
-    """Returns the endpoint of all AWS services: moto's server, and Custom Event Buses."""
+def aws_endpoint(core: Core, front: Callable[[], HttpFront]) -> Application:
+    """Returns the endpoint of all AWS services: moto's server, and Custom Event Buses.
+
+    A request whose header Host is the domain of an API or of a function's URL reaches that one.
+    """
     of_moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "").partition(":")[0].lower()
+        if _DOMAINS.search(host) and (path := front().paths_by_domain.get(host)):
+            return http_api(front(), path)(environ, start)
         if environ["PATH_INFO"].startswith(_BUSES):
             return _bus_api(core, Request(environ))(environ, start)
         return of_moto(environ, start)

@@ -384,6 +384,11 @@ class HttpFront:
             for path, api in self._apis.items()
         }
 
+    @property
+    def paths_by_domain(self) -> dict[str, str]:
+        """The construct path of each API and function URL, by the domain of its URL."""
+        return {api.domain.lower(): path for path, api in self._apis.items()}
+
     def request(
         self,
         method: str,

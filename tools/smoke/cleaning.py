@@ -1,0 +1,79 @@
+"""Removes what a run has created, and what stopped runs have left."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from tools.smoke.accounts import Account
+from tools.smoke.hops import Hop
+from tools.smoke.partners import has_real_carrier, report_parcel
+from tools.smoke.run import Run, StepFailed, require
+
+LEFT_AFTER = timedelta(minutes=15)
+"""The age at which an account is one of a stopped run: a run takes a minute or two."""
+_CANCELLABLE = {"placed", "confirmed"}
+_OPEN = {*_CANCELLABLE, "shipped"}
+
+
+def erase(run: Run, customer: Account, staff: Account, passed: tuple[Hop, ...] = ()) -> None:
+    """Ends the orders of a synthetic customer, and has the shop erase the customer.
+
+    The account is deleted at once, and the personal data an hour later. Raises StepFailed.
+    """
+    for order in _orders(run, customer):
+        _end(run, order, customer, staff)
+    run.wait(lambda: not any(map(_is_open, _orders(run, customer))), *passed)
+    require(run.ask("POST", "/erasure", customer.token), 202)
+
+    def gone() -> bool:
+        found = require(run.ask("GET", "/erasure", customer.token), 200)
+        if found["state"] == "refused":
+            raise StepFailed(f"the erasure was refused: {found['reason']}")
+        return not run.accounts.exists(customer)
+
+    run.wait(gone, *passed)
+
+
+def remove_left(
+    run: Run, staff: Account, older_than: timedelta | None = LEFT_AFTER
+) -> Iterator[str]:
+    """Erases customers and deletes staff that stopped runs have left. Yields what was done."""
+    for email, sub in [*run.accounts.left_customers(older_than)]:
+        try:
+            erase(run, run.accounts.again(email, sub), staff)
+        except StepFailed as failure:
+            yield f"{email} of an earlier run stays: {failure}"
+        else:
+            yield f"{email} of an earlier run is erased"
+    for pool, email in [*run.accounts.left_staff(older_than)]:
+        if email != staff.email:
+            run.accounts.delete(pool, email)
+            yield f"{email} of an earlier run is deleted"
+
+
+def _orders(run: Run, customer: Account) -> list[Any]:
+    found: list[Any] = require(run.ask("GET", "/orders", customer.token), 200)["orders"]
+    return found
+
+
+def _steps(order: Any) -> set[str]:
+    return {step["what"] for step in order["history"]}
+
+
+def _is_open(order: Any) -> bool:
+    returning = {"return_requested"} & _steps(order)
+    return order["status"] in _OPEN or bool(
+        returning and not {"returned", "return_refused"} & _steps(order)
+    )
+
+
+def _end(run: Run, order: Any, customer: Account, staff: Account) -> None:
+    """Ends an order at which an earlier step has failed, as far as that is possible."""
+    order_id = order["order_id"]
+    if order["status"] in _CANCELLABLE:
+        run.ask("DELETE", f"/orders/{order_id}", customer.token)
+    elif order["status"] == "shipped" and not has_real_carrier(run.stage):
+        report_parcel(run.stage, order, "delivered", run.trace)
+    elif _is_open(order):
+        run.ask("POST", f"/returns/{order_id}/review", staff.token)
+        run.ask("POST", f"/returns/{order_id}/decision", staff.token, {"approved": True})
