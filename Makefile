@@ -83,6 +83,12 @@ deploy: setup ## deploy to the shell's AWS account: STAGE=dev
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
 
+refactor: setup ## move resources as `make review` has written it, before a deployment: STAGE=dev ARGS=--dry-run
+	$(named)
+	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
+	@$(CDK) --app cdk.out/$(STAGE) refactor --unstable=refactor \
+		--override-file .build/refactor-$(STAGE).json $(ARGS)
+
 redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"
 	$(named)
 	@$(ACCOUNT) python -m tools.redrive --stage $(STAGE) $(ARGS)
