@@ -49,7 +49,7 @@ lint: setup workflows
 
 # The first reads keys and values, the second finds injections, wide permissions and unpinned actions.
 workflows: setup
-	@echo "check-jsonschema" && $(RUN) check-jsonschema --quiet --builtin-schema vendor.github-workflows \
+	@echo "check-jsonschema" && $(RUN) check-jsonschema --builtin-schema vendor.github-workflows \
 		.github/workflows/*.yml
 	@echo "zizmor" && $(RUN) zizmor --quiet --offline .github
 
