@@ -78,6 +78,17 @@ def test_a_table_moves_to_another_stack_though_references_become_imports() -> No
     assert moved.alone
 
 
+def test_folders_of_assets_are_no_change() -> None:
+    base = shop()
+    base["Shop"]["Resources"]["Sell"]["Metadata"]["aws:asset:path"] = "/tmp/base/asset"
+
+    def change(after: Templates) -> None:
+        rename(after)
+        after["Shop"]["Resources"]["Sell"]["Metadata"]["aws:asset:path"] = "/tmp/head/asset"
+
+    assert found(change, base).alone
+
+
 def test_a_reference_to_another_attribute_is_another_change() -> None:
     def change(after: Templates) -> None:
         rename(after)
@@ -85,7 +96,7 @@ def test_a_reference_to_another_attribute_is_another_change() -> None:
 
     moved = found(change)
     assert moved.mapping == {"Shop.Items": "Shop.Goods"}
-    assert not moved.alone
+    assert moved.besides == ["Shop/Sell"]
 
 
 def test_a_table_that_also_changes_is_refused_with_its_properties() -> None:
@@ -112,14 +123,28 @@ def test_a_resource_that_uses_the_name_of_its_stack_changes_with_the_stack() -> 
 
 
 def test_moves_beside_other_changes_need_a_commit_of_their_own() -> None:
+    base = shop()
+    base["Depot"]["Resources"]["Drive"] = resource(FUNCTION, "Depot/Drive", Role=arn("Inbox"))
+
     def change(after: Templates) -> None:
         rename(after)
         after["Depot"]["Resources"]["Inbox"]["Properties"]["VisibilityTimeout"] = 60
 
-    moved = found(change)
+    moved = found(change, base)
     assert moved.mapping == {"Shop.Items": "Shop.Goods"}
-    assert not moved.alone
-    assert [*moved.lines()][-1].endswith("put the moves into a commit of their own")
+    assert [*moved.lines()][-1].endswith(
+        "put the moves into a commit of their own, without the changes of `Depot/Inbox`"
+    )
+
+
+def test_another_target_of_a_reference_is_a_change() -> None:
+    base = shop()
+    base["Shop"]["Resources"]["Prices"] = resource(TABLE, "Shop/Prices", BillingMode="PROVISIONED")
+
+    def change(after: Templates) -> None:
+        after["Shop"]["Resources"]["Sell"] = using(ref("Prices"))
+
+    assert found(change, base).besides == ["Shop/Sell"]
 
 
 def test_twins_that_move_are_not_guessed() -> None:

@@ -19,7 +19,11 @@ from cdk_rehearsal.topology.replacements import STATEFUL
 
 _METADATA = "AWS::CDK::Metadata"
 _PLACEHOLDER = re.compile(r"\$\{([^!}.]+)([^}]*)\}")
+_OF_SYNTHESIS = {"aws:cdk:path", "aws:asset:path"}
+"""Metadata about the place of a construct or of a file, which differ between two folders."""
 _OWN_STACK = {"AWS::StackName", "AWS::StackId"}
+
+_MOST_SHOWN = 8
 
 Location = tuple[str, str]
 """The name of a stack and a logical id, which identify a deployed resource."""
@@ -52,8 +56,8 @@ class Moves:
     twins: Sequence[Twins] = ()
     changed: Sequence[Move] = ()
     """Resources with data that seem to move and to change at once."""
-    alone: bool = True
-    """Whether the change does nothing else, so that a refactor accepts it."""
+    besides: Sequence[str] = ()
+    """Paths of resources that the change adds, removes or changes; in a refactor, none may be."""
 
     @property
     def mapping(self) -> dict[str, str]:
@@ -62,6 +66,11 @@ class Moves:
         https://docs.aws.amazon.com/cdk/v2/guide/refactor.html
         """
         return {_written(each.before): _written(each.after) for each in self.mere}
+
+    @property
+    def alone(self) -> bool:
+        """Whether the change only moves resources, so that a refactor accepts it."""
+        return not self.besides
 
     @property
     def keeps_data(self) -> bool:
@@ -89,7 +98,7 @@ class Moves:
         if self.keeps_data and not self.alone:
             yield (
                 "the change does more than move resources, which `cdk refactor` refuses: put the "
-                "moves into a commit of their own"
+                f"moves into a commit of their own, without the changes of {_some(self.besides)}"
             )
 
 
@@ -121,19 +130,25 @@ def moves(base: Assembly, head: Assembly) -> Moves:
                 [each for each in new if id(each) not in paired],
             )
         ),
-        before.all() == after.all(),
+        _besides(base, head),
     )
 
 
 class _Prints:
     """Fingerprints of the resources of an assembly, independent of their locations."""
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: Assembly, *, deep: bool = True) -> None:
+        """Unless they are `deep`, only the type of what a resource refers to counts."""
         self._assembly = assembly
+        self._deep = deep
         self._known: dict[Location, str] = {}
 
     def all(self) -> Counter[str]:
         return Counter(self.of(each) for each in _deployed(self._assembly))
+
+    def within(self, prints: Counter[str]) -> list[str]:
+        """Returns the paths of the resources with these fingerprints."""
+        return [each.path for each in _deployed(self._assembly) if self.of(each) in prints]
 
     def of(self, resource: Resource) -> str:
         location = _location(resource)
@@ -143,8 +158,11 @@ class _Prints:
             content = {
                 name: value for name, value in resource.definition.items() if name != "DependsOn"
             }
-            metadata = {**content.get("Metadata", {})}
-            metadata.pop("aws:cdk:path", None)
+            metadata = {
+                name: value
+                for name, value in content.get("Metadata", {}).items()
+                if name not in _OF_SYNTHESIS
+            }
             plain = self._plain(resource.stack, {**content, "Metadata": metadata})
             text = json.dumps(plain, sort_keys=True)
             self._known[location] = hashlib.sha256(text.encode()).hexdigest()
@@ -178,14 +196,27 @@ class _Prints:
             case _:
                 return value
         found = self._assembly.identified(stack, name)
-        return ["reference", self.of(found), attribute] if found else value
+        return ["reference", self._target(found), attribute] if found else value
+
+    def _target(self, resource: Resource) -> str:
+        return self.of(resource) if self._deep else resource.type
 
     def _substituted(self, stack: str, text: str) -> str:
         def replace(match: re.Match[str]) -> str:
             found = self._assembly.identified(stack, match[1])
-            return f"${{{self.of(found) if found else match[1]}{match[2]}}}"
+            return f"${{{self._target(found) if found else match[1]}{match[2]}}}"
 
         return _PLACEHOLDER.sub(replace, text)
+
+
+def _besides(base: Assembly, head: Assembly) -> list[str]:
+    """The resources that are not the same in both, without those that only refer to such ones."""
+    found: list[str] = []
+    for deep in (False, True):
+        before, after = _Prints(base, deep=deep), _Prints(head, deep=deep)
+        less, more = before.all() - after.all(), after.all() - before.all()
+        found = found or sorted({*before.within(less), *after.within(more)})
+    return found
 
 
 def _changed(
@@ -246,6 +277,11 @@ def _name(resource: Resource) -> str:
 
 def _said(move: Move) -> str:
     return f"`{move.before.path}` → `{move.after.path}` ({move.before.type})"
+
+
+def _some(paths: Sequence[str]) -> str:
+    shown = ", ".join(f"`{path}`" for path in paths[:_MOST_SHOWN])
+    return shown + (f" and {len(paths) - _MOST_SHOWN} more" if paths[_MOST_SHOWN:] else "")
 
 
 def _listed(resources: Iterable[Resource]) -> str:
