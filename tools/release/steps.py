@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from workspace.isolation import PROJECT
+
 _OUTER = ("ARGS", "BASE", "ENDPOINT", "STAGE")
 """Variables of the `make` that started the release: an inner `make` gets its own."""
 
@@ -89,8 +91,13 @@ def explained(consequence: str) -> Iterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    return {
+    """Returns the variables for an inner `make`, which may belong to another tree."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name not in _OUTER and not name.startswith(("MAKE", "MFLAGS"))
     }
+    # The other tree installs its own Python and Node.js.
+    path = kept.get("PATH", os.defpath).split(os.pathsep)
+    own = [each for each in path if not Path(each).is_relative_to(PROJECT)]
+    return {**kept, "PATH": os.pathsep.join(own)}

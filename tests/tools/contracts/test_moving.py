@@ -74,6 +74,19 @@ def test_the_steps_name_what_the_reader_has_to_do_first(tmp_path: Path) -> None:
     )
 
 
+def test_a_move_of_more_stacks_than_a_refactor_takes_has_to_be_split(tmp_path: Path) -> None:
+    def spread(name: str) -> Assembly:
+        return Assembly(
+            {
+                f"Post{number}": {"Resources": {name: queue(f"Post/{name}", DelaySeconds=number)}}
+                for number in range(6)
+            }
+        )
+
+    said = moving.write(spread("Old"), spread("New"), tmp_path / "refactor-dev.json")
+    assert "Split the move: one refactor has at most 5 stacks" in said
+
+
 def test_an_older_mapping_is_removed_if_no_data_moves(tmp_path: Path) -> None:
     file = tmp_path / "refactor-dev.json"
     file.write_text("old")

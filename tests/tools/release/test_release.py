@@ -19,6 +19,7 @@ from tools.contracts import documents, review
 from tools.release import changelog, cli
 from tools.release.record import Record
 from tools.release.steps import ReleaseError
+from workspace.isolation import PROJECT
 
 # Fails if the file `failing` has a pattern for the line that it writes.
 MAKE = """#!/bin/sh
@@ -27,6 +28,7 @@ target=$1
 shift 2
 release=$(cat "$PWD/release.txt")
 step="$release: $target${*:+ $*}${ARGS:+ leaked $ARGS}${MAKEFLAGS:+ leaked $MAKEFLAGS}"
+case "$PATH" in *VENV*) step="$step leaked $PATH" ;; esac
 echo "$step" >> LOG
 ! echo "$step" | grep -qxf FAILING
 """
@@ -43,6 +45,7 @@ class Desk:
         self._log, self._failing = folder / "log", folder / "failing"
         self.fail("-")
         script = MAKE.replace("LOG", str(self._log)).replace("FAILING", str(self._failing))
+        script = script.replace("VENV", str(PROJECT / ".venv"))
         (folder / "bin").mkdir()
         (folder / "bin" / "make").write_text(script)
         (folder / "bin" / "make").chmod(0o755)
@@ -81,7 +84,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "Nobody")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "nobody@example.com")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    path = [str(tmp_path / "bin"), str(PROJECT / ".venv/bin"), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(path))
     for module in (cli, review, documents):
         monkeypatch.setattr(module, "PROJECT", tmp_path / "project")
     monkeypatch.setattr(changelog, "FILE", tmp_path / "project" / "CHANGELOG.md")
