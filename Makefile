@@ -45,8 +45,14 @@ check: test ## run all checks of continuous integration
 
 static: lint types imports templates
 
-lint: setup
+lint: setup workflows
 	@echo "ruff" && $(RUN) ruff check --quiet $(CODE) && $(RUN) ruff format --check --quiet $(CODE)
+
+# The first reads keys and values, the second finds injections, wide permissions and unpinned actions.
+workflows: setup
+	@echo "check-jsonschema" && $(RUN) check-jsonschema --builtin-schema vendor.github-workflows \
+		.github/workflows/*.yml
+	@echo "zizmor" && $(RUN) zizmor --quiet --offline .github
 
 types: setup
 	@echo "mypy" && $(RUN) mypy
@@ -57,6 +63,7 @@ imports: setup
 templates: synth
 	@echo "cfn-lint" && printf '%s\n' dev prod | \
 		xargs -P 2 -I {} $(RUN) cfn-lint 'cdk.out/{}/*.template.json'
+	@$(RUN) cfn-lint tools/release/role.yaml
 
 synth: setup ## write the templates of both stages, validated, to cdk.out/dev and cdk.out/prod
 	@$(RUN) python -m stacks.synthesis --stage dev --stage prod
@@ -83,6 +90,19 @@ deploy: setup ## deploy to the shell's AWS account: STAGE=dev; in an emergency, 
 	$(call asks,--require-approval --require-approval=%,widens permissions,Read the output of 'make diff STAGE=$(STAGE)' and then approve in advance,--require-approval never)
 	@$(RUN) python -m stacks.synthesis --stage $(STAGE) $(if $(SHIFT),--shift $(SHIFT))
 	@$(CDK) --app cdk.out/$(STAGE) deploy --all $(ARGS)
+
+release: setup ## review, deploy and test the checked-out commit; roll back if that fails: STAGE=dev; ARGS=--dry-run lists the steps
+	$(named)
+	@$(ACCOUNT) python -m tools.release --stage $(STAGE) $(ARGS)
+
+notes: setup ## write the section of the changelog about this version, for its release: ARGS=notes.md
+	@$(RUN) python -m tools.release.changelog $(ARGS)
+
+refactor: setup ## move resources as `make review` has written it, before a deployment: STAGE=dev ARGS=--dry-run
+	$(named)
+	@$(RUN) python -m stacks.synthesis --stage $(STAGE)
+	@$(CDK) --app cdk.out/$(STAGE) refactor --unstable=refactor \
+		--override-file .build/refactor-$(STAGE).json $(ARGS)
 
 redrive: setup ## deliver events again on a Custom Event Bus: STAGE=dev ARGS="checkout RunCheckout"
 	$(named)

@@ -87,7 +87,7 @@ def test_force_does_not_approve_a_deployment(arguments: str) -> None:
     assert STOPPED in make("deploy", f"ARGS={arguments}")
 
 
-@pytest.mark.parametrize("target", ["diff", "deploy", "destroy"])
+@pytest.mark.parametrize("target", ["diff", "deploy", "destroy", "release", "refactor"])
 def test_a_stage_comes_from_the_command_line_and_never_from_the_shells_variables(
     target: str,
 ) -> None:

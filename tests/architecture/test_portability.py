@@ -135,7 +135,7 @@ def sources() -> Iterator[Source]:
                 yield Source(name, text, "bash")
     for path in workflows():
         for job, definition in yaml.safe_load(path.read_text())["jobs"].items():
-            for step in definition["steps"]:
+            for step in definition.get("steps", ()):
                 if "run" in step:
                     name = f"{path.relative_to(PROJECT)}, job {job}"
                     yield Source(name, step["run"], "bash")

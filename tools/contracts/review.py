@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from cdk_rehearsal import Assembly
 from cdk_rehearsal.topology import Blocking, compare_assemblies, differences, filters
 from stacks.schemas.json_schema import Schema
-from tools.contracts import acknowledgements, api, bill, documents, frozen
+from tools.contracts import acknowledgements, api, bill, documents, frozen, moving
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.openapi import openapi
 from workspace.isolation import PROJECT
@@ -122,12 +123,27 @@ def _how(open_: Mapping[str, Iterable[Blocking]]) -> str:
     )
 
 
-def compare(revision: str, stage: str, *, rehearsed: bool = False) -> tuple[str, bool]:
-    """Returns the comment on the changes since a revision, and whether all are acknowledged.
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """A commit and the working tree, synthesized for a stage."""
 
-    The bill of orders is part of it if they are `rehearsed` on both sides. Raises ReviewError.
+    commit: str
+    base: Path
+    """The files of the commit."""
+    outs: Sequence[Path]
+    """The folders of both cloud assemblies."""
+    before: Assembly
+    after: Assembly
+
+
+@contextmanager
+def versions(revision: str, stage: str, *, exactly: bool = False) -> Iterator[Versions]:
+    """Synthesizes the commit where the working tree left a revision, and the tree itself.
+
+    With `exactly` it is the commit of the revision, even if the tree does not descend from it.
+    Raises ReviewError.
     """
-    commit = left(revision)
+    commit = commit_of(revision) if exactly else left(revision)
     with tempfile.TemporaryDirectory(prefix="review-") as scratch:
         base = Path(scratch, "base")
         unpack(commit, base)
@@ -135,13 +151,36 @@ def compare(revision: str, stage: str, *, rehearsed: bool = False) -> tuple[str,
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_synthesize, (base, PROJECT), outs, (stage, stage)))
         before, after = (Assembly(out / stage) for out in outs)
+        yield Versions(commit=commit, base=base, outs=outs, before=before, after=after)
+
+
+def compare(
+    revision: str, stage: str, *, rehearsed: bool = False, exactly: bool = False
+) -> tuple[str, bool]:
+    """Returns the comment on the changes since a revision, and whether all are acknowledged.
+
+    The bill of orders is part of it if they are `rehearsed` on both sides. Writes the mapping of
+    moved resources. Raises ReviewError.
+    """
+    with versions(revision, stage, exactly=exactly) as found:
+        before, after = found.before, found.after
         lines = bill.idle(before, after)
         if rehearsed:
             print("Rehearsing orders on both sides, which takes minutes", file=sys.stderr)
             with ThreadPoolExecutor(2) as pool:
-                lines += bill.used(*pool.map(_bill, (base, PROJECT), outs, (stage, stage)))
-        title = f"What changes in {stage} since {commit[:9]}"
-        return comment(before, after, base, PROJECT, title, now=current(after), costs=lines)
+                trees = (found.base, PROJECT)
+                lines += bill.used(*pool.map(_bill, trees, found.outs, (stage, stage)))
+        title = f"What changes in {stage} since {found.commit[:9]}"
+        said, fine = comment(
+            before, after, found.base, PROJECT, title, now=current(after), costs=lines
+        )
+        return said + moving.write(before, after, moving.file_of(stage)), fine
+
+
+def going_back(before: Assembly, after: Assembly) -> list[str]:
+    """Returns what prevents a deployment of `before` over `after`: lost data and refusals."""
+    found = compare_assemblies(after, before).blocking
+    return [str(each) for kind in ("replacement", "refused") for each in found[kind]]
 
 
 def comment(
@@ -171,6 +210,7 @@ def comment(
             "Events": events(was.events, now.events, before, after),
             "API": said,
             "Bill": costs,
+            "What prevents a roll back": going_back(before, after),
         },
         breaks=[each for each in routes if each.breaks],
     )
@@ -202,21 +242,26 @@ def _content(path: Path) -> bytes | None:
 
 def left(revision: str) -> str:
     """Returns the commit at which the working tree branched off from a revision."""
+    commit = commit_of(revision)
     try:
-        _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return _git("merge-base", commit, "HEAD")
+    except subprocess.CalledProcessError:
+        return commit
+
+
+def commit_of(revision: str) -> str:
+    """Returns the commit of a branch, tag or commit. Raises ReviewError if there is none."""
+    try:
+        return _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except subprocess.CalledProcessError:
         raise ReviewError(
             f"there is no revision {revision!r} here: name a branch, tag or commit, as in "
             "BASE=main; a shallow clone needs `git fetch --unshallow` first"
         ) from None
-    try:
-        return _git("merge-base", revision, "HEAD")
-    except subprocess.CalledProcessError:
-        return _git("rev-parse", f"{revision}^{{commit}}")
 
 
-def unpack(commit: str, base: Path) -> None:
-    """Extracts the files of a commit, and links to the results of `make setup`.
+def unpack(commit: str, base: Path, *, shared: Iterable[str] = _SHARED) -> None:
+    """Extracts the files of a commit, and links to the `shared` results of `make setup`.
 
     A worktree would stay in the repository after an interruption.
     """
@@ -227,7 +272,7 @@ def unpack(commit: str, base: Path) -> None:
         # Python before 3.11.4 has no extraction filters; Debian 12 has 3.11.2.
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(base)  # noqa: S202 - git's own
-    for name in _SHARED:
+    for name in shared:
         if (PROJECT / name).exists() and not (base / name).exists():
             (base / name).symlink_to(PROJECT / name)
 
@@ -280,6 +325,18 @@ def _environment(shell: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in shell.items() if not name.startswith(_FOREIGN)}
 
 
+def _answer(options: argparse.Namespace) -> tuple[str, bool]:
+    """Returns the text that the options ask for, and whether nothing in it is an error."""
+    if not options.back:
+        return compare(options.base, options.stage, rehearsed=options.bill, exactly=options.exactly)
+    with versions(options.base, options.stage, exactly=options.exactly) as found:
+        title = f"What prevents a roll back of {options.stage} to {found.commit[:9]}"
+        lines = going_back(found.before, found.after)
+        return f"### {title}\n\n" + "".join(
+            f"- {line}\n" for line in lines or ["nothing"]
+        ), not lines
+
+
 def main() -> None:
     """Summarizes the changes since BASE. Ends with 1 if a finding is not acknowledged."""
     parser = argparse.ArgumentParser(prog=__spec__.name, description=main.__doc__)
@@ -291,10 +348,20 @@ def main() -> None:
         help="rehearse orders on both sides, and compare what they cost; takes minutes",
     )
     parser.add_argument("--out", type=Path, help="a file for the comment, besides the terminal")
+    parser.add_argument(
+        "--exactly",
+        action="store_true",
+        help="compare with the base itself, not with the commit where this tree left it",
+    )
+    parser.add_argument(
+        "--back",
+        action="store_true",
+        help="list only what prevents a deployment of the base over this tree; ends with 1 then",
+    )
     options = parser.parse_args()
     print(f"Synthesizing {options.base} and this tree", file=sys.stderr)
     try:
-        said, fine = compare(options.base, options.stage, rehearsed=options.bill)
+        said, fine = _answer(options)
     except (ReviewError, acknowledgements.AcknowledgementError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -205,6 +205,19 @@ def test_changes_of_the_api_are_listed_and_breaking_ones_need_a_reason(tmp_path:
     assert "(acknowledged: One client, and it sends the field.)" in comment
 
 
+def test_a_new_table_is_lost_by_a_roll_back_which_the_comment_says_in_advance(
+    tmp_path: Path,
+) -> None:
+    table = {"Type": "AWS::DynamoDB::Table"}
+    after = Assembly({"Shop": {"Resources": {**SHOP.templates["Shop"]["Resources"], "New": table}}})
+    comment, fine = review.comment(SHOP, after, tmp_path / "base", tmp_path / "head", "Title")
+    assert fine
+    assert (
+        "#### What prevents a roll back\n\n- `Shop/New` (AWS::DynamoDB::Table) would be" in comment
+    )
+    assert review.going_back(SHOP, SHOP) == []
+
+
 def test_a_base_without_a_document_is_reported(tmp_path: Path) -> None:
     head = with_api(tmp_path, "head", {"paths": {}})
     comment, fine = review.comment(SHOP, SHOP, tmp_path / "base", head, "Title")
@@ -286,6 +299,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_base_is_the_commit_where_the_branch_starts(repository: Path) -> None:
     assert review.left("main") == review.left("left")
+
+
+def test_the_exact_base_is_the_commit_itself_even_if_the_branch_left_before_it(
+    repository: Path,
+) -> None:
+    assert review.commit_of("main") != review.left("main")
 
 
 def test_a_base_that_does_not_exist_is_named(repository: Path) -> None:

@@ -9,6 +9,7 @@ from cdk_rehearsal.topology.changes import differences
 from cdk_rehearsal.topology.comparison import Blocking, Comparison, compare_assemblies
 from cdk_rehearsal.topology.durability import DurabilityRule, Loss, losses, worst
 from cdk_rehearsal.topology.endpoints import HttpRoute, http_routes
+from cdk_rehearsal.topology.locations import Move, Moves, Twins, moves
 from cdk_rehearsal.topology.messaging import Edge, edges
 from cdk_rehearsal.topology.proof import Form, Message, PublishedEvent, RoutingFinding, RoutingProof
 from cdk_rehearsal.topology.retention import Leftover, RetentionRule, is_name, leftovers, outlives
@@ -27,6 +28,7 @@ __all__ = ["Call", "Edge", "Sender", "calls", "edges", "senders"]
 __all__ += ["DurabilityRule", "Leftover", "Loss", "RetentionRule", "leftovers", "losses", "worst"]
 __all__ += ["Exceeded", "exceeded"]
 __all__ += ["Blocking", "Comparison", "compare_assemblies", "differences"]
+__all__ += ["Move", "Moves", "Twins", "moves"]
 __all__ += ["Form", "Message", "PublishedEvent", "RoutingFinding", "RoutingProof"]
 __all__ += ["Filter", "HttpRoute", "Pattern", "filters", "http_routes"]
 __all__ += ["SERVICE_PRINCIPALS", "Statement", "queue_statements", "role_of", "role_statements"]

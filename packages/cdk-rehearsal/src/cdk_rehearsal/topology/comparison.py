@@ -16,6 +16,7 @@ from cdk_rehearsal.topology.changes import (
     Sides,
     brief,
 )
+from cdk_rehearsal.topology.locations import moves
 from cdk_rehearsal.topology.messaging import Edge, edges
 from cdk_rehearsal.topology.refusals import Refusal, refusals
 from cdk_rehearsal.topology.replacements import STATEFUL, Replacement, replacements
@@ -166,6 +167,7 @@ def compare_assemblies(
         lost,
         {
             **(interfaces or {}),
+            "Moved": list(moves(base, head).lines()),
             "Edges": [*_edges(sides), *_patterns(sides)],
             "Permissions": permissions.changes(sides),
             "Alarms": list(_alarms(sides)),

@@ -1,0 +1,1 @@
+"""Releases a commit to a stage, with a smoke test and a roll back: `make release STAGE=dev`."""
