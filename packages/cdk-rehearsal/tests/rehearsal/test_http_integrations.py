@@ -553,10 +553,12 @@ class TestMapping:
         assert problem in found.problem
 
 
-def test_an_alias_of_a_function_answers(template: Cloud, aws: Deploy) -> None:
+def test_an_alias_of_a_function_answers_each_request_with_a_version_by_weight(
+    template: Cloud, aws: Deploy
+) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html"""
     api(template)
-    template.function("Echo", ECHO)
+    template.function("Echo", "def handler(event, context): return context.function_version")
     template.add("Version", "AWS::Lambda::Version", FunctionName=ref("Echo"))
     template.add(
         "Live",
@@ -570,4 +572,16 @@ def test_an_alias_of_a_function_answers(template: Cloud, aws: Deploy) -> None:
     (permission,) = (each for each in template.resources if each.startswith("Permission"))
     template.resources[name]["Properties"]["IntegrationUri"] = ref("Live")
     template.resources[permission]["Properties"]["FunctionName"] = ref("Live")
-    assert aws().http.request("GET", "/").status == 200
+    shop = aws()
+    client, echo = shop.client("lambda"), shop.physical_id("Shop/Echo")
+    assert shop.http.request("GET", "/").body == "1"
+    client.update_function_configuration(
+        FunctionName=echo, Environment={"Variables": {"RELEASE": "2"}}
+    )
+    client.get_waiter("function_updated_v2").wait(FunctionName=echo)
+    client.publish_version(FunctionName=echo)
+    routing = {"AdditionalVersionWeights": {"2": 0.5}}
+    client.update_alias(FunctionName=echo, Name="live", RoutingConfig=routing)
+    answers = [shop.http.request("GET", "/").body for _ in range(40)]
+    assert 8 <= answers.count("2") <= 32
+    assert {*answers} == {"1", "2"}
