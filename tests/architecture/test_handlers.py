@@ -3,55 +3,34 @@
 import json
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cdk_rehearsal import Assembly
 from tools.bench.measure import MODULES_REACHED, handler_modules
+from tools.bench.modules import deployed_handlers, loaded_modules
 from workspace.isolation import PROJECT
 
 HERE = Path(__file__).parent
 HANDLERS = list(handler_modules())
 
 
-def deployed(assembly: Assembly) -> Iterator[tuple[str, Path, Path]]:
-    """Each function's handler module, its package, and the libraries of its layer."""
-    for function in assembly.of_type("AWS::Lambda::Function"):
-        (layer,) = function.properties["Layers"]
-        code, dependencies = (
-            assembly.directory / resource.definition["Metadata"]["aws:asset:path"]
-            for resource in (function, assembly.referred(function.stack, layer))
-        )
-        module, _, attribute = function.properties["Handler"].rpartition(".")
-        assert attribute == "handler", function
-        yield module, code, dependencies / "python"
-
-
 def test_each_handler_is_deployed_and_each_function_has_a_handler(assembly: Path) -> None:
-    assert {module for module, _, _ in deployed(Assembly(assembly))} == set(HANDLERS)
+    assert {module for module, _, _ in deployed_handlers(Assembly(assembly))} == set(HANDLERS)
 
 
 def test_handlers_start_from_package_and_layer_alone_and_stay_within_their_module_limit(
     assembly: Path,
 ) -> None:
-    by_layer = defaultdict[Path, set[str]](set)
-    for module, package, layer in deployed(Assembly(assembly)):
-        by_layer[layer].add(f"{module}={package}")
-
-    modules = dict[str, int]()
-    for layer, handlers in by_layer.items():
-        lines = run("start_handlers.py", str(layer), *sorted(handlers), options=["-I", "-S", "-B"])
-        modules |= {name: int(count) for name, count in map(str.split, lines.splitlines())}
+    modules = loaded_modules(Assembly(assembly))
 
     assert modules.keys() == set(HANDLERS)
-    assert {name: n for name, n in modules.items() if n > MODULES_REACHED} == {}
+    assert {name: n for name, n in modules.items() if n.all > MODULES_REACHED} == {}
 
 
-def run(script: str, *arguments: str, options: Sequence[str] = ()) -> str:
+def run(script: str, *arguments: str) -> str:
     """The output of a script in this folder, run in its own interpreter."""
     done = subprocess.run(
-        [sys.executable, *options, str(HERE / script), *arguments],
+        [sys.executable, str(HERE / script), *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -96,7 +96,7 @@ def test_all_import_contracts_are_kept() -> None:
             "Tests use the tools, tools use the reference, and the reference uses neither",
         ),
         (
-            "tools/bench/profile.py",
+            "tools/capacity/__main__.py",
             "import tools.faults.kinds",
             "Tools depend on nothing but the demo, the contracts or the redrive",
         ),

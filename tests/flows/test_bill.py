@@ -2,73 +2,38 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
 from cdk_rehearsal import Metering, Use
 from tests.flows.shop import Shop
 from tests.support.documents import content
+from tools.bench.order_kinds import KINDS
 
 SKU = "BILLED"
+COUNTED = ("approved", "declined", "returned")
 ANALYTICS = "Analytics/"
 RELAY = "/Relay"
-
-
-def approved(shop: Shop) -> None:
-    _delivered(shop, _placed(shop, "tok_approve"))
-
-
-def declined(shop: Shop) -> None:
-    _placed(shop, "tok_decline")
-
-
-def returned(shop: Shop) -> None:
-    order_id = _placed(shop, "tok_approve")
-    _delivered(shop, order_id)
-    shop.give_back(order_id)
-    shop.settle()
-    assert shop.decide(order_id, approved=True).status == 200
-    shop.settle()
-
-
-def _placed(shop: Shop, token: str) -> str:
-    order_id = shop.place({SKU: 1}, key=SKU, token=token)
-    shop.settle()
-    return order_id
-
-
-def _delivered(shop: Shop, order_id: str) -> None:
-    """Reports one step after the other, so that none of their events meet in a batch."""
-    for kind in ("picked_up", "delivered"):
-        assert shop.report(order_id, kind).status == 200
-        shop.settle()
-
-
-KINDS: Mapping[str, Callable[[Shop], None]] = {
-    "approved": approved,
-    "declined": declined,
-    "returned": returned,
-}
 
 
 def counted_by_hand(kind: str) -> dict[str, float]:
     """Returns the units of an order according to the decision, by the name of the price."""
     page = content("docs/decisions/0073-a-bill-is-metered.md")
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
-    column = [*KINDS].index(kind)
+    column = COUNTED.index(kind)
     return {name: float(numbers[column]) for name, *numbers in rows}
 
 
-def metered(shop: Shop, happens: Callable[[Shop], None]) -> dict[Use, float]:
+def metered(shop: Shop, happens: Callable[[Shop, str], None]) -> dict[Use, float]:
     shop.receive({SKU: 5}, delivery=SKU)
     shop.settle()
     metering = Metering(shop.rehearsal)
-    happens(shop)
+    happens(shop, SKU)
     return metering.uses()
 
 
-@pytest.mark.parametrize("kind", [*KINDS])
+@pytest.mark.parametrize("kind", COUNTED)
 def test_an_order_uses_what_the_decision_counts_by_hand(shop: Shop, kind: str) -> None:
     uses = metered(shop, KINDS[kind])
     found: Counter[str] = Counter()

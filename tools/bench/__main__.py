@@ -1,204 +1,149 @@
-"""make bench: compares each handler's cold start with a typical handler's."""
+"""make bench: CPU time and memory of an order, imports, cold starts, collection of tests."""
 
 import argparse
-import dataclasses
-import hashlib
 import json
-import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from stacks.constructs.bytecode import compile_trees
-from stacks.constructs.packaging import (
-    PYTHON_VERSION,
-    PackagingError,
-    Target,
-    contexts,
-    function_directory,
-    install,
-    layer_directory,
-    prepare,
-)
-from tools.bench.measure import (
-    MAX_MODULES,
-    MAX_PEAK_BYTES,
-    MAX_SHARE,
-    MAX_ZIPPED_BYTES,
-    ColdStart,
-    Subject,
-    cold_start,
-    handler_modules,
-    packaged,
-    zipped_bytes,
+from cdk_rehearsal import RehearsalError
+from stacks.constructs.packaging import PackagingError
+from stacks.synthesis import SynthesisError, host_assembly
+from tools.bench import cold_starts, counts
+from tools.bench.figures import (
+    Figure,
+    Figures,
+    UnusableFigures,
+    interpreter,
+    machine,
+    markdown,
+    read,
+    table,
+    to_json,
 )
 from workspace.isolation import PROJECT
 
-BARE = Subject(name="bare interpreter")
-REFERENCE = "A: reference"
-PRECOMPILED = "B: reference, precompiled"
+_COLLECTED = "tests collected"
 
 
-def references() -> tuple[Subject, Subject]:
-    """Returns the reference handler with its dependencies: as deployed, and precompiled."""
-    here = Path(__file__).parent
-    requirements = here / "requirements.txt"
-    handler = here / "reference_handler.py"
-    key = f"{sys.version}{requirements.read_text()}{handler.read_text()}"
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    plain = PROJECT / ".build" / f"reference-{digest}"
-    compiled = PROJECT / ".build" / f"reference-compiled-{digest}"
-    if not compiled.is_dir():
-        shutil.rmtree(plain, ignore_errors=True)
-        install(requirements, plain, Target.HOST)
-        shutil.copy(handler, plain)
-        unfinished = compiled.with_name("reference-unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(plain, unfinished)
-        compile_trees("{}.{}".format(*sys.version_info), [(str(unfinished), "/var/task")])
-        unfinished.rename(compiled)
-    return (
-        Subject(name=REFERENCE, module=handler.stem, paths=(plain,)),
-        Subject(name=PRECOMPILED, module=handler.stem, paths=(compiled,)),
-    )
+class _MeasurementFailed(Exception):
+    """A command that is measured has failed."""
 
 
-def measure(subjects: list[Subject], rounds: int, console: Console) -> dict[str, ColdStart]:
-    """Returns medians by name. Rounds are interleaved, so that other load affects all equally."""
-    samples: dict[str, list[ColdStart]] = {subject.name: [] for subject in subjects}
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("Starting cold", total=(rounds + 1) * len(subjects))
-        for number in range(rounds + 1):
-            for subject in subjects:
-                sample = cold_start(subject)
-                # The first round brings the files into memory.
-                if number:
-                    samples[subject.name].append(sample)
-                progress.advance(task)
+def of_rehearsal(orders: int) -> tuple[dict[str, Figure], dict[str, float]]:
+    """Rehearses orders in a process of their own.
+
+    Returns the figures, and the shares of the CPU time by package. Raises _MeasurementFailed.
+    """
+    with TemporaryDirectory(prefix="orderflow-") as scratch:
+        file = Path(scratch, "rehearsal.json")
+        _output("tools.bench.rehearsal", "--orders", str(orders), "--json", str(file))
+        found: dict[str, Any] = json.loads(file.read_text())
+    label = f"rehearsal of {orders:,} orders"
+    samples = sum(found["profile"].values())
     return {
-        name: ColdStart(
-            cpu_s=median(sample.cpu_s for sample in taken),
-            cpu_with_client_s=median(sample.cpu_with_client_s for sample in taken),
-            modules=taken[0].modules,
-            peak_bytes=int(median(sample.peak_bytes for sample in taken)),
+        f"{label}: CPU per order": Figure(found["cpu_ms_per_order"], "ms"),
+        f"{label}: memory per order": Figure(found["kib_per_order"], "KiB"),
+        f"{label}: records per order": Figure(found["records"] / orders, "", "counted"),
+        f"{label}: calls per order": Figure(found["calls"] / orders, "", "counted"),
+    }, {name: round(count / samples, 4) for name, count in found["profile"].items()}
+
+
+def of_counts() -> dict[str, Figure]:
+    """Counts what no machine changes: see `counts`."""
+    found = counts.counted(host_assembly(counts.STAGE))
+    shown = {"call records": "calls", "records": "records", "write units": "write units"}
+    figures = {
+        f"{kind} order: {label}": Figure(numbers[name], "", "counted")
+        for kind, numbers in found["orders"].items()
+        for name, label in shown.items()
+    }
+    modules = found["modules"]["outside"].values()
+    figures["import of a handler: modules outside of Python, at most"] = Figure(
+        max(modules), "", "counted"
+    )
+    return figures
+
+
+def of_collection() -> dict[str, Figure]:
+    """Measures how long pytest takes to collect all tests. Raises _MeasurementFailed."""
+    started = time.monotonic()
+    output = _output("pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider")
+    seconds = time.monotonic() - started
+    (collected,) = [line for line in output.splitlines() if _COLLECTED in line] or [""]
+    number = int(collected.split()[0].replace(",", "")) if collected else 0
+    return {
+        "collection of all tests": Figure(round(seconds, 1), "s"),
+        "collected tests": Figure(number, "", "counted"),
+    }
+
+
+def of_cold_starts(found: dict[str, Any]) -> dict[str, Figure]:
+    """Returns the figures of cold starts in brief."""
+    starts = [found["cold_starts"][name] for name in found["handlers"]]
+    cpu = [1e3 * each["cpu_s"] for each in starts]
+    return {
+        "import of a handler: CPU, median": Figure(round(median(cpu), 1), "ms"),
+        "import of a handler: CPU, at most": Figure(round(max(cpu), 1), "ms"),
+        "import of a handler: all modules, at most": Figure(
+            max(each["modules"] for each in starts), ""
+        ),
+    }
+
+
+def _output(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise _MeasurementFailed(
+            f"`python -m {module}` has failed: run it alone\n{done.stdout[-2000:]}{done.stderr}"
         )
-        for name, taken in samples.items()
-    }
-
-
-def zipped_sizes() -> dict[str, int]:
-    """Returns the bytes of each context's package with its layer, zipped for AWS Lambda."""
-    layer = zipped_bytes(layer_directory(Target.LAMBDA))
-    return {
-        context: layer + zipped_bytes(function_directory(context, Target.LAMBDA))
-        for context in contexts()
-    }
-
-
-def table(figures: dict[str, ColdStart], handlers: list[str]) -> Table:
-    """Returns the figures as a table, with missed goals in red."""
-    title = f"Cold starts on Python {sys.version.split()[0]}, medians"
-    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("import of", no_wrap=True)
-    for heading in ("CPU ms", "of A", "of B", "+client", "modules", "MiB"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    cpu, peak = f"≤{MAX_SHARE:.2f}", f"≤{MAX_PEAK_BYTES / 2**20:.0f}"
-    shown.add_row("goal", "", cpu, "", "", f"≤{MAX_MODULES}", peak, style="bold")
-    shown.add_section()
-    for name, found in figures.items():
-        goal = name in handlers
-        share = found.cpu_s / figures[REFERENCE].cpu_s
-        shown.add_row(
-            name,
-            f"{found.cpu_s * 1e3:.0f}",
-            _mark(f"{share:.2f}", goal and share > MAX_SHARE),
-            f"{found.cpu_s / figures[PRECOMPILED].cpu_s:.2f}",
-            f"{found.cpu_with_client_s * 1e3:.0f}" if name != BARE.name else "",
-            _mark(f"{found.modules}", goal and found.modules > MAX_MODULES),
-            _mark(f"{found.peak_bytes / 2**20:.1f}", goal and found.peak_bytes > MAX_PEAK_BYTES),
-        )
-        if name == PRECOMPILED:
-            shown.add_section()
-    shown.caption = (
-        "CPU ms: the whole process, including the interpreter's start. Handlers: package and "
-        "layer as deployed, pruned and precompiled. A: a typical handler that creates its clients "
-        "at import, with all its dependencies and no bytecode, as most tools deploy it. B: the "
-        "same, precompiled. +client: CPU ms including the creation of a DynamoDB client. MiB: "
-        "peak memory."
-    )
-    shown.caption_justify = "left"
-    return shown
-
-
-def sizes_table(sizes: dict[str, int]) -> Table:
-    """Returns the sizes of the deployment packages as a table."""
-    shown = Table(
-        box=SIMPLE_HEAD,
-        title=f"Deployment packages with their layer, zipped, Python {PYTHON_VERSION}",
-    )
-    shown.add_column("context")
-    shown.add_column("MB", justify="right")
-    shown.add_row("goal", f"≤ {MAX_ZIPPED_BYTES / 1e6:.0f}", style="bold", end_section=True)
-    for context, size in sizes.items():
-        shown.add_row(context, _mark(f"{size / 1e6:.2f}", size > MAX_ZIPPED_BYTES))
-    return shown
-
-
-def _mark(text: str, missed: bool) -> str:
-    return f"[red]{text}[/red]" if missed else text
-
-
-def report(
-    figures: dict[str, ColdStart], sizes: dict[str, int], names: list[str]
-) -> dict[str, Any]:
-    """Returns all figures, and whether every handler meets each goal."""
-    handlers = [figures[name] for name in names]
-    base = figures[REFERENCE].cpu_s
-    return {
-        "python": sys.version.split()[0],
-        "cold_starts": {name: dataclasses.asdict(found) for name, found in figures.items()},
-        "zipped_bytes": sizes,
-        "goals_met": {
-            "cpu": all(found.cpu_s <= MAX_SHARE * base for found in handlers),
-            "modules": all(found.modules <= MAX_MODULES for found in handlers),
-            "peak": all(found.peak_bytes <= MAX_PEAK_BYTES for found in handlers),
-            "zipped": all(size <= MAX_ZIPPED_BYTES for size in sizes.values()),
-        },
-    }
+    return done.stdout
 
 
 def main() -> None:
-    """Measures each handler's cold start, compared with a typical handler's."""
+    """Measures a rehearsal, imports, the collection of tests and cold starts."""
     parser = argparse.ArgumentParser(prog="make bench", description=main.__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="samples of each (10)")
+    parser.add_argument("--orders", type=int, default=1_000, help="orders to rehearse (1000)")
+    parser.add_argument("--rounds", type=int, default=10, help="samples of each cold start (10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there too")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="show those of an earlier --json beside them"
+    )
     options = parser.parse_args()
     console = Console()
     try:
-        with console.status("Building the packages"):
-            prepare(Target.HOST)
-            prepare(Target.LAMBDA)
-            typical = references()
-            handlers = [packaged(module) for module in handler_modules()]
-            sizes = zipped_sizes()
-    except PackagingError as error:
+        before = read(options.against) if options.against else None
+        found, more = _measured(options.orders, options.rounds, console)
+    except (
+        *(PackagingError, RehearsalError, SynthesisError),
+        *(UnusableFigures, _MeasurementFailed),
+    ) as error:
         sys.exit(f"error: {error}")
-    names = [handler.name for handler in handlers]
-    subjects = [BARE, *typical, *handlers]
-    figures = measure(subjects, options.rounds, console)
-    console.print(table(figures, names))
-    console.print(sizes_table(sizes))
-    found = report(figures, sizes, names)
-    for goal, met in found["goals_met"].items():
-        console.print(f"goal {goal}: {'met' if met else '[red]missed[/red]'}")
+    console.print(table(found, before))
+    if options.markdown:
+        options.markdown.write_text(markdown(found, before))
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(to_json(found, more))
+
+
+def _measured(orders: int, rounds: int, console: Console) -> tuple[Figures, dict[str, Any]]:
+    cold = cold_starts.measured(rounds, console)
+    with console.status(f"Rehearsing {orders:,} orders"):
+        rehearsed, shares = of_rehearsal(orders)
+    with console.status("Rehearsing an order of each kind"):
+        counted = of_counts()
+    with console.status("Collecting the tests"):
+        collected = of_collection()
+    figures = {**rehearsed, **counted, **of_cold_starts(cold), **collected}
+    return Figures(interpreter(), machine(), figures, shares), {"cold_starts": cold}
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ class PhaseDisplay(Display):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.phases: list[Phase] = []
+        self.opened_bytes = 0
+        """The peak of the memory when the application was ready."""
         self._wall, self._cpu = _monotonic(), _process_time()
 
     def end(self, name: str) -> None:
@@ -65,6 +67,7 @@ class PhaseDisplay(Display):
     ) -> Iterator[None]:
         """See `Display`."""
         self.end("create the resources")
+        self.opened_bytes = _peak_bytes()
         with super().watching(shop, counts, timelines, orders):
             yield
         self.end("rehearse the orders")
@@ -77,6 +80,8 @@ class MeasuredRun:
     run: DemoRun
     phases: Sequence[Phase]
     profile: Profile
+    opened_bytes: int
+    """The peak of the memory when the application was ready."""
     peak_bytes: int
 
     def report(self, orders: int) -> dict[str, Any]:
@@ -86,9 +91,11 @@ class MeasuredRun:
             "orders": orders,
             "balanced": self.run.passes,
             "records": len(self.run.records),
+            "calls": sum(record.kind == "call" for record in self.run.records),
             "wall_s": round(sum(phase.wall_s for phase in self.phases), 3),
             "cpu_s": round(cpu, 3),
             "cpu_ms_per_order": round(cpu * 1000 / orders, 3),
+            "kib_per_order": round((self.peak_bytes - self.opened_bytes) / 1024 / orders, 1),
             "peak_mib": round(self.peak_bytes / 2**20, 1),
             "stages": {phase.name: round(phase.cpu_s, 3) for phase in self.phases},
             "profile": dict(self.profile.parts.most_common()),
@@ -116,10 +123,13 @@ def measure(
             hurried=True,
             conclude=lambda _, __: display.end("audit"),
         )
+    return MeasuredRun(run, display.phases, profile, display.opened_bytes, _peak_bytes())
+
+
+def _peak_bytes() -> int:
     # KiB on Linux, bytes on macOS: see getrusage(2).
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return MeasuredRun(run, display.phases, profile, peak)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def tables(measured: MeasuredRun, orders: int) -> Iterator[Table]:

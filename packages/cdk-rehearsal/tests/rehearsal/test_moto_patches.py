@@ -768,7 +768,7 @@ WRITES = st.tuples(
 
 
 class TestIndexes:
-    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html."""
+    """Queries of secondary indexes."""
 
     def write(self, ddb: Any, kind: str, own: Item, listed: str | None) -> Any:
         """Makes an item listed or not, by one of the ways; or queries the index."""
@@ -819,7 +819,6 @@ class TestIndexes:
         original, patched = both(scenario)
         assert patched == original
 
-    @pytest.mark.own_behaviour
     def test_the_cost_of_a_query_depends_on_what_it_finds_alone(self, patched: None) -> None:
         """As many calls with 200 items in the table as with 10."""
         ddb = table()

@@ -77,7 +77,8 @@ def _shell(prototype: BaseClient, make: _Make) -> BaseClient:
     client = object.__new__(type(prototype))
     client.__dict__.update(prototype.__dict__)
     client.meta = copy(prototype.meta)
-    client.meta.events = _SharedEvents(client, prototype.meta.events, make)
+    events: Any = _SharedEvents(client, prototype.meta.events, make)
+    client.meta.events = events
     return client
 
 

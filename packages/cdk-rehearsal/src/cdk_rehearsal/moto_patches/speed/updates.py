@@ -12,9 +12,6 @@ from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 from cdk_rehearsal.moto_patches.entries import Entry
 
 _TOKEN = re.compile(r"\s*([#:]?\w+|[=+\-(),.])", re.ASCII)
-_LONGEST_KEY = 1_024
-"""The bytes of the longest sort key; partition keys may be longer.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 _CLAUSES = frozenset({"SET", "REMOVE", "ADD"})
 
 
@@ -188,10 +185,10 @@ def updated(
 
 
 def _suits(value: DynamoType, key_type: str) -> bool:
-    """Whether the key of any index may have a value: a number, or a text that is not empty."""
-    if value.type != key_type or value.type not in {"N", "S"}:
-        return False
-    return value.type == "N" or 0 < len(value.value.encode()) <= _LONGEST_KEY
+    """Whether the key of an index may have a value: a number, or a text that is not empty."""
+    return value.type == key_type and (
+        value.type == "N" or (value.type == "S" and value.value != "")
+    )
 
 
 def _is_key_of(table: Table, key: dict[str, Any]) -> bool:

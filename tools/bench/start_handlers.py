@@ -2,9 +2,10 @@
 
 python -I -S -B start_handlers.py LAYER MODULE=PACKAGE...
 
-Each process finds only its handler's package and the layer. The parent process imports the
-libraries that all handlers share, and then forks for each handler. So the counts include these
-libraries even for a handler that does not import them.
+Prints the module, the number of all modules, and of those outside of Python's own library. Each
+process finds only its handler's package and the layer. The parent process imports the libraries
+that all handlers share, and then forks for each handler. So the counts include these libraries even
+for a handler that does not import them.
 """
 
 import os
@@ -12,10 +13,11 @@ import sys
 
 
 def start(module: str, package: str) -> None:
-    """Imports one handler and prints the number of modules."""
+    """Imports one handler and prints the numbers of modules."""
     sys.path.insert(0, package)
     __import__(module)
-    print(module, len(sys.modules), flush=True)
+    own = [n for n in sys.modules if n.partition(".")[0] not in sys.stdlib_module_names]
+    print(module, len(sys.modules), len(own), flush=True)
 
 
 if __name__ == "__main__":
