@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stacks.constructs.packaging import Target, node, prepare
 from tests.support.environments import environment_of, locked_in
-from workspace.isolation import PROJECT
+from workspace.isolation import HOME, PROJECT
 
 # Where cdk.json differs from what the library recommends, and why.
 OWN_CHOICES = {
@@ -79,6 +79,8 @@ def test_cdk_synth_needs_only_an_activated_environment_with_the_requirements(
             "PATH": f"{environment / 'bin'}:{Path(node()).parent}:/usr/bin:/bin",
             "VIRTUAL_ENV": str(environment),
             "HOME": str(tmp_path),
+            # Unpacking the CDK library takes seconds, so that it is kept from other syntheses.
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(HOME / ".cache/aws/jsii/package-cache"),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "CDK_VALIDATION": "false",
         },

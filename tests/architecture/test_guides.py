@@ -13,7 +13,7 @@ import pytest
 from cdk_rehearsal import Rehearsal
 from tests.flows.shop import Shop
 from tests.support.forks import in_a_fork
-from workspace.isolation import PROJECT
+from workspace.isolation import HOME, PROJECT
 
 COPIED = (
     *("app.py", "cdk.json", "pyproject.toml"),
@@ -35,6 +35,10 @@ def followed(guide: str, copy: Path) -> list[str]:
     (copy / ".build").mkdir()
     for layer in (PROJECT / ".build").glob("layer-host-*"):
         (copy / ".build" / layer.name).symlink_to(layer)
+    if (cache := HOME / ".cache").is_dir():
+        # With the unpacked CDK library.
+        (copy / HOME.relative_to(PROJECT)).mkdir()
+        (copy / HOME.relative_to(PROJECT) / ".cache").symlink_to(cache)
 
     text = (PROJECT / guide).read_text()
     written = []

@@ -25,6 +25,8 @@ def shop(assembly: Path) -> Iterator[Shop]:
         scenario.open()
         scenario.visit()
         shop.assert_books_balance()
+        # With it moto imports EC2, which takes longer than most of the tests that use it.
+        rehearsal.client("cloudformation").describe_stacks()
         known = len(rehearsal.meter.records)
         yield shop
         assert len(rehearsal.meter.records) == known, "a fixture changed the shop of all tests"

@@ -17,8 +17,8 @@ ON_TIME_S = 60.0
 """The longest delay of a call that is on time, in seconds from the event."""
 SHARE = 0.99
 OTHERS = 30
-"""Customers whose hosts answer at once. They get an event every two seconds, for ten minutes."""
-EVENTS = 300
+"""Customers whose hosts answer at once. They get an event every four seconds, for ten minutes."""
+EVENTS = 150
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Calls:
             self.open(customer)
         orders = []
         for number in range(EVENTS):
-            self.shop.pass_time(seconds=2)
+            self.shop.pass_time(seconds=4)
             orders.append(self.tell(others[number % OTHERS]))
         self.shop.pass_time(seconds=ON_TIME_S)
         return sum(self.delays.get(order, ON_TIME_S + 1) <= ON_TIME_S for order in orders) / EVENTS

@@ -70,8 +70,16 @@ class Inventory:
 
     def units(self, sku: str = "MUG") -> Mapping[str, int]:
         """The counters of an item that are not zero."""
-        (item,) = [item for item in self.table.items("stock") if item["pk"] == f"STOCK#{sku}"]
-        return {name: item[name] for name in COUNTERS if item.get(name)}
+        return self.units_by_sku()[sku]
+
+    def units_by_sku(self) -> Mapping[str, Mapping[str, int]]:
+        """The same of all items."""
+        return {
+            item["pk"].removeprefix("STOCK#"): {
+                name: item[name] for name in COUNTERS if item.get(name)
+            }
+            for item in self.table.items("stock")
+        }
 
     def available(self) -> Mapping[str, int]:
         """The available units by SKU."""
