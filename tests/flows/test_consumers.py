@@ -52,6 +52,7 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Orders/FollowShipment/Function": {"history", "orders"},
     "Orders/KeepPriceList/Function": {"prices", *CHECKOUT},
     "Orders/Orders/Relay": CHECKOUT,
+    "Orders/PlaceCanary/Function": set(),
     "Orders/SweepOrders/Function": {"events", "history", "money", "orders", *MESSAGES},
     "Payments/CapturePayment/Function": {"events", "money"},
     "Payments/Payments/Relay": {"events"},

@@ -23,8 +23,7 @@ FAILED, UNUSABLE = 1, 2
 """Exit codes: a step fails; nothing could run."""
 
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 8})
-"""FilterLogEvents has the lowest quota: a few calls per second.
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
+"""FilterLogEvents is throttled first: AWS permits few calls per second."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 

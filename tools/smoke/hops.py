@@ -13,8 +13,6 @@ from tools.smoke.stage import Stage
 _LOG_GROUP, _QUEUE = "AWS::Logs::LogGroup", "AWS::SQS::Queue"
 _WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
-_ALARMS_AT_ONCE = 100
-"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
 
 
 @dataclass(frozen=True)
@@ -139,12 +137,13 @@ class Diagnosis:
 
     def _alarms(self, hop: Hop) -> Iterator[str]:
         names = self.stage.named(hop.context, "AWS::CloudWatch::Alarm", hop.name)
+        if not names:
+            return
         try:
-            for start in range(0, len(names), _ALARMS_AT_ONCE):
-                found = self.stage.client("cloudwatch").describe_alarms(
-                    AlarmNames=names[start : start + _ALARMS_AT_ONCE], StateValue="ALARM"
-                )
-                yield from (f"alarm {each['AlarmName']}" for each in found["MetricAlarms"])
+            found = self.stage.client("cloudwatch").describe_alarms(
+                AlarmNames=names, StateValue="ALARM"
+            )
+            yield from (f"alarm {each['AlarmName']} fires" for each in found["MetricAlarms"])
         except (BotoCoreError, ClientError) as error:
             self.problems["alarms"] = f"alarms cannot be read: {error}"
 
