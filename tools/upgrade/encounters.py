@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cdk_rehearsal import OUTSIDE, Record, Rehearsal
+from cdk_rehearsal import OUTSIDE, Assembly, Record, Rehearsal, nodes
 
 _TABLE_CALLS = ("PutItem", "UpdateItem", "DeleteItem")
 
@@ -33,6 +33,8 @@ class Encounter:
     """The last function that wrote or sent what the reader has read."""
     what: str = ""
     """What it wrote, such as `OrderPlaced.v1`."""
+    is_own: bool = False
+    """Whether the application itself raised the error, to let a queue or a workflow retry."""
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -45,11 +47,26 @@ class Encounter:
         return f"{wrote}{self.reader} fails: {self.problem}"
 
 
+def handled_errors(*assemblies: Assembly) -> frozenset[str]:
+    """Returns the names of the errors that workflows catch or retry by name."""
+    machines = (each.all_of("AWS::StepFunctions::StateMachine") for each in assemblies)
+    return frozenset(
+        name
+        for assembly, found in zip(assemblies, machines, strict=True)
+        for machine in found
+        for node in nodes(assembly.definition(machine))
+        if isinstance(node, Mapping) and "ErrorEquals" in node
+        for name in node["ErrorEquals"]
+    )
+
+
 class Encounters:
     """Follows who writes items, events, messages and inputs, and who fails after reading them."""
 
-    def __init__(self, rehearsal: Rehearsal) -> None:
+    def __init__(self, rehearsal: Rehearsal, handled: Collection[str]) -> None:
+        """`handled` are the names of errors that workflows catch or retry."""
         self._rehearsal = rehearsal
+        self._handled = handled
         self._items: dict[tuple[str, ...], Author] = {}
         self._events: dict[str, tuple[Author, str]] = {}
         self._inputs: dict[str, Author] = {}
@@ -130,8 +147,10 @@ class Encounters:
                 continue
             known = self._events.get(str(entry.get("causation_id")))
             author = Author(path, self._rehearsal.release())
-            problem = f"{entry['exception_name']}: {_last_line(entry.get('exception', ''))}"
-            self._add(author, problem, known)
+            last = _last_line(entry.get("exception", ""))
+            own = last.startswith("lambdas.") and entry["exception_name"] != "Misconfigured"
+            problem = f"{entry['exception_name']}: {last.partition(': ')[2]}"
+            self._add(author, problem, known, is_own=own)
 
     def _record(self, record: Record) -> None:
         detail = record.detail
@@ -150,7 +169,8 @@ class Encounters:
             error = detail["error"]
             problem = f"{error.get('errorType')}: {error.get('errorMessage')}"
             known = self._starter(detail["execution"]) if "execution" in detail else None
-            self._add(author, problem, known, self.last["read"])
+            own = "execution" in detail and error.get("errorType") in self._handled
+            self._add(author, problem, known, self.last["read"], is_own=own)
 
     def refused(self, problem: str) -> None:
         """Notes that a client got another answer than it expects, from the last function."""
@@ -182,6 +202,8 @@ class Encounters:
         problem: str,
         source: tuple[Author, str] | None,
         read: list[tuple[Author, str]] | None = None,
+        *,
+        is_own: bool = False,
     ) -> None:
         read = self._read.get(self._process(), []) if read is None else read
         # The reader stumbles over another release more probably than over its own.
@@ -189,7 +211,7 @@ class Encounters:
         if source is None or (source[0].release == reader.release and others):
             source = (others or read or [None])[-1] or source
         writer, what = source or (None, "")
-        self.found[Encounter(reader, problem[:400], writer, what)] += 1
+        self.found[Encounter(reader, problem[:400], writer, what, is_own)] += 1
 
 
 def _items_in(

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -12,11 +12,13 @@ from tools.faults.actions import Action
 from tools.faults.case import unrecovered, violations
 from tools.faults.scenarios import CUP, MUG
 from tools.faults.shop import RehearsedShop, UnexpectedAnswer
-from tools.upgrade.encounters import Encounter, Encounters
+from tools.upgrade.encounters import Encounter, Encounters, handled_errors
 from tools.upgrade.traffic import Traffic, actions
 
 OLD, NEW = "old", "new"
 """The names of the releases."""
+
+_RUNNING = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 
 _MIXED_S = 45.0
 """The virtual time in which an updated stack answers in both releases."""
@@ -45,12 +47,29 @@ class ScheduleResult:
     encounters: Counter[Encounter] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     """The number of orders by their final status."""
-    updates: int = 0
-    both: int = 0
-    """Functions and workflows that have answered in both releases."""
-    one: list[str] = field(default_factory=list)
-    """Those that have answered in one release only, or not at all."""
+    met: set[str] = field(default_factory=set)
+    """Changed functions and workflows that have answered in both releases."""
+    unmet: set[str] = field(default_factory=set)
+    """Changed functions and workflows that have not."""
     cpu_s: float = 0.0
+
+    @property
+    def kinds(self) -> set[tuple[str, str]]:
+        """Who fails how, whatever it has read."""
+        return {encounter.kind for encounter in self.encounters}
+
+    def findings(self, usual: Collection[tuple[str, str]]) -> list[str]:
+        """Returns what is due to the upgrade: losses, parked messages, and failing encounters.
+
+        `usual` are the kinds of encounters that happen without an upgrade. An error of the
+        application's own, after which a queue or workflow retries, counts if it parks something.
+        """
+        met = [
+            f"{encounter} ({count} times)" if count > 1 else str(encounter)
+            for encounter, count in self.encounters.most_common()
+            if not encounter.is_own and encounter.kind not in usual
+        ]
+        return [*met, *self.problems]
 
 
 def run_schedule(
@@ -78,12 +97,10 @@ def run_schedule(
         result.problems += upgrade.problems()
     found = upgrade.encounters
     result.encounters = found.found
-    result.updates = upgrade.updated
     statuses = shop.order_statuses()
     result.statuses = Counter(statuses.get(each, "not accepted") for each in upgrade.traffic.orders)
-    names = {function.path for function in shop.rehearsal.functions}
-    result.both = sum({OLD, NEW} <= found.answered[name] for name in names)
-    result.one = sorted(name for name in names if not {OLD, NEW} <= found.answered[name])
+    result.met = {each for each in upgrade.changed if {OLD, NEW} <= found.answered[each]}
+    result.unmet = upgrade.changed - result.met
     result.cpu_s = time.process_time() - started
     return result
 
@@ -110,9 +127,10 @@ class _Upgrade:
         self._flow = actions(schedule.seed)
         self._random = Random(schedule.seed)
         self.traffic = Traffic(shop)
-        self.encounters = Encounters(shop.rehearsal)
+        self.encounters = Encounters(shop.rehearsal, handled_errors(base, head))
         self.place = "before the first update"
-        self.updated = 0
+        self.changed: set[str] = set()
+        """The paths of changed functions and workflows."""
 
     def run(self) -> None:
         """Does everything, from the first order to the last parcel."""
@@ -141,8 +159,8 @@ class _Upgrade:
         if self._updates:
             share = self._schedule.share
             mixing = Mixing(seconds=_MIXED_S, share=share)
-            self._shop.rehearsal.update(stack, assembly, release=release, mixing=mixing)
-            self.updated += 1
+            touched = self._shop.rehearsal.update(stack, assembly, release=release, mixing=mixing)
+            self.changed |= {each.path for each in touched if each.type in _RUNNING}
         self._go_on(1)
 
     def _go_on(self, times: int) -> None:
