@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 
 from cdk_rehearsal import OUTSIDE, Assembly, Record, Rehearsal, nodes
 
+_RUNTIME = "States.Runtime"
+"""The error of a workflow that cannot handle its input.
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+
 _TABLE_CALLS = ("PutItem", "UpdateItem", "DeleteItem")
 
 
@@ -20,6 +24,10 @@ class Author(NamedTuple):
     def __str__(self) -> str:
         """The path and the release."""
         return f"{self.path} ({self.release})" if self.release else self.path
+
+
+_Read = tuple[Author, str]
+"""Who wrote something, and what."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +76,15 @@ class Encounters:
         self._rehearsal = rehearsal
         self._handled = handled
         self._items: dict[tuple[str, ...], Author] = {}
-        self._events: dict[str, tuple[Author, str]] = {}
+        self._events: dict[str, _Read] = {}
         self._inputs: dict[str, Author] = {}
-        self._read: dict[str, list[tuple[Author, str]]] = defaultdict(list)
+        self._read: dict[str, list[_Read]] = defaultdict(list)
         self._definitions: dict[str, Author] = {}
         self.found: Counter[Encounter] = Counter()
         self.answered: dict[str, set[str]] = defaultdict(set)
         """The releases in which each function and workflow has answered."""
-        self.last: dict[str, Any] = {}
-        """The last synchronous invocation on behalf of an API."""
+        self._last: tuple[Author, list[_Read]] = (Author(OUTSIDE, ""), [])
+        """The last function that has answered, and what it has read."""
 
     def start(self) -> None:
         """Looks at everything from now on."""
@@ -91,6 +99,9 @@ class Encounters:
 
     def _call(self, perform: Any, client: Any, operation: str, given: dict[str, Any]) -> Any:
         author = self._author()
+        if operation in ("StartExecution", "StartSyncExecution"):
+            # Before the call, because the answer to a synchronous one is the end.
+            self._inputs[str(given.get("name"))] = author
         answer = perform(client, operation, given)
         if author.path == OUTSIDE:
             return answer
@@ -99,8 +110,6 @@ class Encounters:
                 self._note_table_call(author, operation, given, answer)
             case "sqs" if operation == "SendMessage":
                 self._note_parked(author, given)
-            case "stepfunctions" if operation in ("StartExecution", "StartSyncExecution"):
-                self._inputs[str(given.get("name"))] = author
         return answer
 
     def _note_table_call(
@@ -153,43 +162,55 @@ class Encounters:
             self._add(author, problem, known, is_own=own)
 
     def _record(self, record: Record) -> None:
+        if record.kind == "execution":
+            self._note_execution(record)
+        elif record.kind == "invocation":
+            self._note_invocation(record)
+
+    def _note_execution(self, record: Record) -> None:
         detail = record.detail
-        if record.kind == "execution" and detail["what"] == "started":
-            self._definitions[detail["execution"]] = Author(
-                record.source, detail.get("release", "")
-            )
-            self.answered[record.source].add(detail.get("release", ""))
-        if record.kind != "invocation":
-            return
+        workflow, execution = Author(record.source, detail.get("release", "")), detail["execution"]
+        if detail["what"] == "started":
+            self._definitions[execution] = workflow
+            self.answered[record.source].add(workflow.release)
+        elif detail["what"] == "ended" and str(detail["error"]).startswith(_RUNTIME):
+            starter = self._started_by(execution)
+            known = (starter, "its input") if starter else None
+            problem = f"{detail['error']}: {detail['cause']}"
+            self._add(self._definitions.get(execution, workflow), problem, known, [])
+
+    def _note_invocation(self, record: Record) -> None:
+        detail = record.detail
         author = Author(record.target, detail.get("release", ""))
         self.answered[record.target].add(author.release)
-        name = f"{record.target} {detail['request_id']}"
-        self.last = {"author": author, "read": self._read.pop(name, [])}
-        if detail["error"]:
-            error = detail["error"]
+        read = self._read.pop(f"{record.target} {detail['request_id']}", [])
+        self._last = (author, read)
+        if error := detail["error"]:
             problem = f"{error.get('errorType')}: {error.get('errorMessage')}"
-            known = self._starter(detail["execution"]) if "execution" in detail else None
+            known = self._input_of(detail["execution"]) if "execution" in detail else None
             own = "execution" in detail and error.get("errorType") in self._handled
-            self._add(author, problem, known, self.last["read"], is_own=own)
+            self._add(author, problem, known, read, is_own=own)
 
     def refused(self, problem: str) -> None:
         """Notes that a client got another answer than it expects, from the last function."""
-        author = self.last.get("author") or Author(OUTSIDE, "")
+        author, read = self._last
         client = Author("a client", "")
-        read = self.last.get("read", [])
         self._add(author, problem, None if read else (client, "the request"), read)
 
-    def _starter(self, execution: str) -> tuple[Author, str] | None:
+    def _started_by(self, execution: str) -> Author | None:
+        """Returns who started an execution. Its name is a part of its ARN."""
+        found = (self._inputs.get(part) for part in execution.split(":")[-2:])
+        return next(filter(None, found), None)
+
+    def _input_of(self, execution: str) -> _Read | None:
+        """Returns who wrote the input of a task: what started its workflow, and the workflow."""
         workflow = self._definitions.get(execution)
-        starters = (self._inputs.get(part) for part in execution.split(":")[-2:])
-        starter = next(filter(None, starters), None)
+        starter = self._started_by(execution)
         if workflow is None:
             return None
-        if starter is None:
-            return workflow, "the input of the task"
-        return starter, f"the input of {workflow}"
+        return (starter, f"the input of {workflow}") if starter else (workflow, "the input")
 
-    def _source_of(self, body: str) -> tuple[Author, str] | None:
+    def _source_of(self, body: str) -> _Read | None:
         try:
             event = json.loads(body)
             return self._events.get(event.get("detail", event)["id"])
@@ -200,8 +221,8 @@ class Encounters:
         self,
         reader: Author,
         problem: str,
-        source: tuple[Author, str] | None,
-        read: list[tuple[Author, str]] | None = None,
+        source: _Read | None,
+        read: list[_Read] | None = None,
         *,
         is_own: bool = False,
     ) -> None:
@@ -233,8 +254,7 @@ def _key(table: str, item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _called(item: Mapping[str, Any]) -> str:
-    kind = item.get("kind", {}).get("S", "item")
-    return f"the {kind} {item['pk']['S']}" if "pk" in item else f"the {kind}"
+    return f'an item of kind "{item.get("kind", {}).get("S", "unknown")}"'
 
 
 def _last_line(text: str) -> str:
