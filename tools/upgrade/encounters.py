@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from cdk_rehearsal import OUTSIDE, Assembly, Record, Rehearsal, nodes
 
 _RUNTIME = "States.Runtime"
-"""The error of a workflow that cannot handle its input.
-https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+"""The error of a workflow that cannot handle its input."""
 
 _TABLE_CALLS = ("PutItem", "UpdateItem", "DeleteItem")
 
