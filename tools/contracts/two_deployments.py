@@ -30,9 +30,7 @@ def two_deployments(
     ]
 
 
-def _events(
-    was: Mapping[str, Schema], now: Mapping[str, Schema], after: Assembly
-) -> Iterator[str]:
+def _events(was: Mapping[str, Schema], now: Mapping[str, Schema], after: Assembly) -> Iterator[str]:
     """Changes that a consumer cannot read, and new events that a consumer may miss."""
     for name in sorted(was.keys() & now.keys()):
         for change in breaking_changes(was[name], now[name]):

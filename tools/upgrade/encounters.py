@@ -228,8 +228,10 @@ class Encounters:
         read = self._read.get(self._process(), []) if read is None else read
         # The reader stumbles over another release more probably than over its own.
         others = [each for each in read if each[0].release != reader.release]
-        if source is None or (source[0].release == reader.release and others):
-            source = (others or read or [None])[-1] or source
+        if others and (source is None or source[0].release == reader.release):
+            source = others[-1]
+        elif source is None and read:
+            source = read[-1]
         writer, what = source or (None, "")
         self.found[Encounter(reader, problem[:400], writer, what, is_own)] += 1
 

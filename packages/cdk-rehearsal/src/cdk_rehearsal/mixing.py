@@ -1,4 +1,4 @@
-"""The time in which an updated function or state machine answers with its old or its new version."""
+"""The time in which an updated function or state machine answers with its old or new version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

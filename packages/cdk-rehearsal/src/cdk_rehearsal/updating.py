@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdk_rehearsal.assembly import Assembly, Resource, Stack, imports, listed
-from cdk_rehearsal.errors import LoadingError, RehearsalError
+from cdk_rehearsal.errors import LoadingError, RehearsalError, UnsupportedTemplateError
 from cdk_rehearsal.loading import Loader
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources import updating as _updating  # noqa: F401, it registers
@@ -28,8 +28,13 @@ class UpdateRefused(RehearsalError):
 class Updater(Loader):
     """Creates the resources of an assembly, and updates them to those of other assemblies."""
 
-    _pending: set[_Key]
-    _release = Release()
+    def __init__(self, *given: Any) -> None:
+        """Takes what `Loader` takes."""
+        super().__init__(*given)
+        self._pending: dict[_Key, Resource] = {}
+        """Present resources that are still to be updated, in their new versions."""
+        self._release = Release()
+        self._touched: list[Resource] = []
 
     def update(self, path: str, assembly: Assembly, release: Release) -> list[Resource]:
         """Updates a stack to its version in an assembly, or creates it.
@@ -52,7 +57,7 @@ class Updater(Loader):
         self._release = release
         self._stacks[path], self._resolvers[path] = stack, self._resolver(stack)
         self._problems.clear()
-        self._touched: list[Resource] = []
+        self._touched = []
         self._apply(stack)
         self._check_values(stack, exported)
         return self._touched
@@ -113,7 +118,11 @@ class Updater(Loader):
         ]
         checks = len(self._deployment.checks)
         present = {key for key in self._resources if key[0] == stack.path}
-        self._pending = {(stack.path, each) for each in wanted} & present
+        self._pending = {
+            (known.stack, known.logical_id): known
+            for known in self._assembly.resources
+            if (known.stack, known.logical_id) in present and known.logical_id in wanted
+        }
         for logical_id in wanted:
             if (stack.path, logical_id) not in present:
                 self._touched.append(self._create(stack, logical_id))
@@ -137,10 +146,7 @@ class Updater(Loader):
     def _create(self, stack: Stack, logical_id: str) -> Resource:
         """Creates a resource, or updates it before the first one that refers to it."""
         key = (stack.path, logical_id)
-        if key in getattr(self, "_pending", ()):
-            self._pending.discard(key)
-            known = self._assembly.identified(*key)
-            assert known is not None
+        if known := self._pending.pop(key, None):
             self._update(stack, self._resources[key], known)
         return super()._create(stack, logical_id)
 
@@ -175,7 +181,7 @@ class Updater(Loader):
         updater = UPDATERS.get(resource.type)
         for name in sorted(names):
             if updater is None or not updater.knows(name):
-                raise UpdateRefused(
+                raise UnsupportedTemplateError(
                     f"{resource.where}: the rehearsal cannot update {name} of "
                     f"{resource.path}: write an updater for it in cdk_rehearsal/resources, or add "
                     "a new resource beside it and remove this one in a second deployment"
@@ -197,7 +203,7 @@ class Updater(Loader):
             return
         delete = DELETERS.get(resource.type)
         if delete is None:
-            raise UpdateRefused(
+            raise UnsupportedTemplateError(
                 f"{resource.where}: the rehearsal cannot delete {resource.path}: write a deleter "
                 "for its type in cdk_rehearsal/resources"
             )

@@ -108,8 +108,7 @@ class LambdaService:
         function.warm = deque()
         latest = replace(function, unqualified=function, blend=None, warm=function.warm)
         parts = [(former, 1 - mixing.share), (latest, mixing.share)]
-        for half in _halves(former, latest):
-            parts.append((half, _HALF_SHARE))
+        parts += [(half, _HALF_SHARE) for half in _halves(former, latest)]
         until = self._core.scheduler.now() + mixing.seconds
         function.blend = Blend(parts, until) if mixing.seconds else None
 
