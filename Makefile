@@ -150,6 +150,9 @@ faults: .build/host.stamp ## inject every fault on every edge: nothing may be lo
 migrate: .build/host.stamp ## move everything to the Custom Event Bus and back, while orders flow; options: ARGS="--help"
 	@$(RUN) python -m tools.migrate $(ARGS)
 
+upgrade: setup ## upgrade from another release while orders flow, and roll back: BASE=v1.0; options: ARGS="--help"
+	@$(RUN) python -m tools.upgrade --base $(BASE) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+
 mutate: setup ## mutation tests: weaken the templates, one property at a time; options: ARGS="--help"
 	@$(RUN) python -m tools.mutation $(ARGS)
 

@@ -23,7 +23,7 @@ from stacks.constructs.packaging import (
     prepare,
     put_in_place,
 )
-from stacks.environment import BusKind, Shift, environment_named
+from stacks.environment import BusKind, Environment, Shift, environment_named
 from workspace.isolation import PROJECT, allowed
 
 SOURCES = (
@@ -98,42 +98,49 @@ def synthesize(
     return outdir
 
 
-def host_assembly(stage: str, *, bus: str | None = None) -> Path:
+def host_assembly(stage: str, *, bus: str | None = None, shift: Shift | None = None) -> Path:
     """Returns the current cloud assembly of a stage whose handlers run on this machine.
 
     It depends only on `SOURCES` and on this machine. The first call synthesizes it without
-    validation, which takes ten seconds; later calls reuse it. Do not change files in it.
+    validation, which takes ten seconds; later calls reuse it. Do not change files in it. `bus` and
+    `shift` are in place of the stage's own.
 
     Raises SynthesisError, or PackagingError if a deployment package cannot be built.
     """
-    if bus == _known(stage, bus):
-        # The same assembly as without a name.
-        bus = None
+    own = _known(stage, bus)
+    # The same assembly as without a name.
+    bus = None if bus == own.bus else bus
+    shift = None if shift == own.shift else shift
     prepare(Target.HOST)
-    directory = _host_directory(stage, bus)
+    directory = _host_directory(stage, bus, shift)
     if directory.is_dir():
         return directory
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=directory.parent) as scratch:
         made = synthesize(
-            stage, Path(scratch, stage), target=Target.HOST, validation=False, bus=bus
+            stage,
+            Path(scratch, stage),
+            target=Target.HOST,
+            validation=False,
+            bus=bus,
+            shift=shift,
         )
-        if _host_directory(stage, bus) == directory:
+        if _host_directory(stage, bus, shift) == directory:
             put_in_place(made, directory)
             return directory
     # A source was saved in the meantime, and the assembly may or may not include it.
-    return host_assembly(stage, bus=bus)
+    return host_assembly(stage, bus=bus, shift=shift)
 
 
-def _known(stage: str, bus: str | None) -> BusKind:
-    """Returns a stage's own kind of bus. Raises SynthesisError for an unknown stage or kind."""
+def _known(stage: str, bus: str | None) -> Environment:
+    """Returns a stage as it is. Raises SynthesisError for an unknown stage or kind of bus."""
     try:
         environment_named(stage, bus=bus)
-        return environment_named(stage).bus
+        return environment_named(stage)
     except ValueError as error:
         raise SynthesisError(str(error)) from None
 
 
-def _host_directory(stage: str, bus: str | None) -> Path:
+def _host_directory(stage: str, *settings: str | None) -> Path:
     files = [file for name in SOURCES for file in files_in(PROJECT / name)]
     digest = digest_of(
         *((file.relative_to(PROJECT).as_posix(), file.read_bytes()) for file in files),
@@ -141,7 +148,8 @@ def _host_directory(stage: str, bus: str | None) -> Path:
         # The assembly contains absolute paths of packages.
         ("project", str(PROJECT).encode()),
     )
-    return PROJECT / ".build" / f"assembly-{stage}{f'-{bus}' if bus else ''}-{Target.HOST}-{digest}"
+    name = "-".join(["assembly", stage, *filter(None, settings), Target.HOST, digest])
+    return PROJECT / ".build" / name
 
 
 def _context(stage: str, target: Target, **settings_of_stage: str | None) -> dict[str, object]:

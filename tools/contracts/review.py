@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from stacks.schemas.json_schema import Schema
 from tools.contracts import acknowledgements, api, bill, documents, frozen, moving
 from tools.contracts.compatibility import breaking_changes
 from tools.contracts.openapi import openapi
+from tools.contracts.two_deployments import two_deployments
 from workspace.isolation import PROJECT
 
 _EVENTS = Path("docs", "events")
@@ -214,6 +215,8 @@ def comment(
         },
         breaks=[each for each in routes if each.breaks],
     )
+    steps = two_deployments(was.events, now.events, before, after, found)
+    found = replace(found, sections={"Needs two deployments": steps, **found.sections})
     reasons = acknowledgements.reasons(head, base)
     open_ = found.unexcused(reasons)
     idle = [

@@ -123,10 +123,16 @@ class ActionSequence:
         self._faults = [tuple(alike) for _, alike in by_kind]
         self._ends: list[Callable[[], None]] = []
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The names of the actions."""
+        return frozenset(_WEIGHTS)
+
     def perform(self, action: Action) -> None:
         """Performs an action. A request without an answer becomes a note."""
-        if action.name not in _WEIGHTS:
-            raise ValueError(f"unknown action {action.name}: use one of {', '.join(_WEIGHTS)}")
+        if action.name not in self.known:
+            known = ", ".join(sorted(self.known))
+            raise ValueError(f"unknown action {action.name}: use one of {known}")
         try:
             getattr(self, f"_{action.name}")(action.number, action.option)
         except UnexpectedAnswer as answer:

@@ -338,8 +338,12 @@ class RehearsedShop(ShopState):
     def pass_days(self, days: int) -> None:
         """Lets days pass, and keeps for the audit what the outboxes delete meanwhile."""
         for passed in range(0, days, _OFTEN_DAYS):
-            self.known.committed |= gather(self.rehearsal, Evidence()).committed
+            self.keep_committed()
             self.pass_time(days=min(_OFTEN_DAYS, days - passed))
+
+    def keep_committed(self) -> None:
+        """Keeps for the audit the events that the outboxes have now, and delete later."""
+        self.known.committed |= gather(self.rehearsal, Evidence()).committed
 
     def pause(self, function: str) -> None:
         """Disables the event source mappings of a function, by its path."""

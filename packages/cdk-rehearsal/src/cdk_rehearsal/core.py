@@ -84,6 +84,12 @@ class Core:
         environment = process.environment if process is not None else None
         return environment.function if isinstance(environment, ExecutionEnvironment) else None
 
+    def release(self) -> str:
+        """Returns the release of the code that runs at the moment, empty if it has no name."""
+        process = self.scheduler.current
+        environment = process.environment if process is not None else None
+        return environment.release if isinstance(environment, ExecutionEnvironment) else ""
+
     def principal(self) -> Principal | None:
         """Returns the session of the function whose handler runs at the moment, if one does."""
         process = self.scheduler.current

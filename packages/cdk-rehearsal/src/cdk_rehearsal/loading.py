@@ -73,6 +73,8 @@ class Loader:
         self._problems: list[Unsupported] = []
         self._failed: set[str] = set()
         """Resources that could not be created, or refer to such resources."""
+        self._ignored: dict[str, set[str]] = {}
+        """Properties without an effect in a rehearsal, by the type of resource."""
         self._resolvers = {stack.path: self._resolver(stack) for stack in assembly.stacks}
 
     def load(self) -> list[Resource]:
@@ -192,12 +194,13 @@ class Loader:
         return any(found)
 
     def _create(self, stack: Stack, logical_id: str) -> Resource:
-        known = self._assembly.identified(stack.path, logical_id)
+        key = (stack.path, logical_id)
+        known = self._resources.get(key) or self._assembly.identified(*key)
         if known is None:
             raise UnsupportedTemplateError(
                 f"stack {stack.name}: something refers to {logical_id}, which is no resource"
             )
-        key, where = (stack.path, logical_id), known.where
+        where = known.where
         if key not in self._resources:
             if where in self._in_progress:
                 circle = " -> ".join([*self._in_progress[self._in_progress.index(where) :], where])
@@ -208,7 +211,7 @@ class Loader:
             self._in_progress.append(where)
             try:
                 with self._collecting(known.path, where):
-                    self._make(stack, resource, known.definition.get("Properties", {}), where)
+                    self._make(stack, resource, where)
             finally:
                 self._in_progress.pop()
             self._resources[key] = resource
@@ -217,7 +220,7 @@ class Loader:
             self._failed.update(self._in_progress[-1:])
         return self._resources[key]
 
-    def _make(self, stack: Stack, resource: Resource, raw: dict[str, Any], where: str) -> None:
+    def _make(self, stack: Stack, resource: Resource, where: str) -> None:
         for name in sorted(set(resource.definition) - _ATTRIBUTES):
             self._report(resource.path, where, f"unknown attribute {name}: remove it")
         if nested := self._assembly.nested(resource):
@@ -238,18 +241,22 @@ class Loader:
         for name in listed(resource.definition.get("DependsOn")):
             if self._exists(stack, name):
                 self._create(stack, name)
-        for name, value in raw.items():
-            resource.properties[name] = unresolved(name)
-            with self._collecting(resource.path, where, always=True):
-                where_in_stack = f"{resource.logical_id} ({resource.type})"
-                items = self._resolvers[stack.path].resolve([value], where_in_stack)
-                del resource.properties[name]
-                if items:  # Its value is not AWS::NoValue.
-                    (resource.properties[name],) = items
+        self._resolve_into(resource, stack)
         with self._collecting(resource.path, where):
             self._ensure_targets(resource)
         self._state_keys(resource, where)
         self._call(creator, resource, where)
+
+    def _resolve_into(self, resource: Resource, stack: Stack) -> None:
+        """Gives a resource its properties, with all functions in them resolved."""
+        where_in_stack = f"{resource.logical_id} ({resource.type})"
+        for name, value in resource.definition.get("Properties", {}).items():
+            resource.properties[name] = unresolved(name)
+            with self._collecting(resource.path, resource.where, always=True):
+                items = self._resolvers[stack.path].resolve([value], where_in_stack)
+                del resource.properties[name]
+                if items:  # Its value is not AWS::NoValue.
+                    (resource.properties[name],) = items
 
     def _state_keys(self, resource: Resource, where: str) -> None:
         """Takes the values of condition keys that are not in the assembly."""
@@ -288,6 +295,7 @@ class Loader:
                 given = known.properties.get(property_)
                 if (
                     given is not None
+                    and self._stacks.get(stack.path) is stack
                     and known.where not in self._in_progress
                     and (stack.path, known.logical_id) not in self._resources
                     and self._exists(stack, known.logical_id)
@@ -310,6 +318,7 @@ class Loader:
             try:
                 creator(self._deployment, resource, properties)
                 known = frozenset()
+                self._ignored.setdefault(resource.type, set()).update(properties.ignored)
             finally:
                 for problem in properties.problems:
                     self._report(resource.path, where, problem)

@@ -34,6 +34,8 @@ class Properties:
         """Values that are not known, with those of the objects within."""
         self.values = values
         self.where = where
+        self.ignored: set[str] = set()
+        """Properties that make no difference."""
         self._left = set(values)
         self._parts: list[Properties] = []
 
@@ -94,6 +96,7 @@ class Properties:
     def ignore(self, *names: str) -> None:
         """Accepts properties that make no difference to a rehearsal."""
         self._left.difference_update(names)
+        self.ignored.update(names)
 
     def only(self, name: str, *values: Any) -> None:
         """Accepts a property with one of these values; another one is a problem."""

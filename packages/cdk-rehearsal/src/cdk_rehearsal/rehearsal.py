@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from cdk_rehearsal.assembly import Assembly, Resource
-from cdk_rehearsal.core import OUTSIDE, Core
+from cdk_rehearsal.core import OUTSIDE, Core, Watcher
 from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Faults
 from cdk_rehearsal.latency import Latency
 from cdk_rehearsal.limits import check_quotas
 from cdk_rehearsal.meter import Meter, Record
+from cdk_rehearsal.mixing import AT_ONCE, Mixing
 from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.services.connections import WebSocket
     from cdk_rehearsal.services.functions import Function, InvocationResult
     from cdk_rehearsal.services.outboxes import Email, Sms
+    from cdk_rehearsal.updating import Updater
 
 __all__ = ["OUTSIDE", "Rehearsal"]
 
@@ -120,24 +122,22 @@ class Rehearsal:
         self.web = deployment.web
         self.metrics = deployment.metrics
         self._hooks = Hooks(self._core, seed, deployment.finder, quotas or {})
+        self._updater: Updater
         self._server: Server | None = None
         self._api_servers: dict[str, Server] = {}
 
     def __enter__(self) -> Rehearsal:
-        from cdk_rehearsal.loading import Loader
+        from cdk_rehearsal.updating import Updater
 
         if not _active.acquire(blocking=False):
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
             self._hooks.install(self._deployment.install)
-            loader = Loader(self._deployment, self.assembly, self._register)
-            loader.load()
-            self._deployment.stacks.outputs = loader.outputs
-            outside = self._deployment.outside
-            for function in self.functions:
-                outside.roots |= asset_roots(function.directory)
-                outside.roots |= frozenset().union(*map(layer_roots, function.layers))
-            self.scheduler.outside = outside
+            self._updater = updater = Updater(self._deployment, self.assembly, self._register)
+            updater.load()
+            self._deployment.stacks.outputs = updater.outputs
+            self._separate_modules()
+            self.scheduler.outside = self._deployment.outside
             self._hooks.settle()
         except BaseException:
             self._close()
@@ -151,6 +151,13 @@ class Rehearsal:
         traceback: TracebackType | None,
     ) -> None:
         self._close()
+
+    def _separate_modules(self) -> None:
+        """Keeps modules of functions apart from the program's own."""
+        outside = self._deployment.outside
+        for function in self.functions:
+            outside.roots |= asset_roots(function.directory)
+            outside.roots |= frozenset().union(*map(layer_roots, function.layers))
 
     def _register(self, resource: Resource) -> None:
         self.resources.append(resource)
@@ -171,6 +178,54 @@ class Rehearsal:
             self._hooks.remove()
             self._deployment.close()
             _active.release()
+
+    # -- updates --------------------------------------------------------------------------
+
+    def name_release(self, name: str) -> None:
+        """Gives all that is deployed now the name of a release, which records then state."""
+        self._deployment.state_machines.name_release(name)
+        for function in self.lambdas.functions.values():
+            function.release = name
+            for environment in function.warm:
+                environment.release = name
+
+    def update(
+        self, stack: str, assembly: Assembly, *, release: str = "", mixing: Mixing | None = None
+    ) -> list[Resource]:
+        """Updates a stack to its version in another assembly, while the application runs.
+
+        Returns the resources that are created, changed or deleted. For the time of ``mixing``,
+        each updated function and state machine answers with either version; ``release`` names
+        the new one in records. Raises RehearsalError for what CloudFormation refuses, such as the
+        removal of an export that is in use, and for what the rehearsal cannot update. The
+        application is not to be used after that.
+        """
+        from cdk_rehearsal.resources.registry import Release
+
+        given = Release(release, mixing or AT_ONCE)
+        touched = self._updater.update(stack, assembly, given)
+        self._deployment.stacks.update(self._updater.stack(stack))
+        self._separate_modules()
+        # Their routes and settings are read anew.
+        for name in ("http", "_sockets"):
+            vars(self).pop(name, None)
+        return touched
+
+    def watch(self, watcher: Watcher) -> None:
+        """Lets a function see each API call that is performed, whoever makes it.
+
+        It gets what performs the call, the client, the operation and the parameters, and returns
+        the answer. ``caller`` and ``release`` say what makes the call.
+        """
+        self._core.watchers.append(watcher)
+
+    def read_logs(self, listener: Callable[[str, str], None]) -> None:
+        """Calls a function with the path of a function and each text that it logs from now on."""
+        self._core.log_listeners.append(listener)
+
+    def release(self) -> str:
+        """Returns the name of the release whose handler is running, or an empty text."""
+        return self._core.release()
 
     # -- running --------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ print(changes)
 ON_MOTO = (
     *("authorization", "deployment", "hooks", "loading", "metered_tables", "metering"),
     *("moto_patches", "outside", "permission_use", "recovery", "resources", "server", "services"),
-    "support",
+    *("support", "updating"),
 )
 # The first starts the command; the second needs aws_cdk, whose import starts Node.js.
 EXCLUDED = ("cdk_rehearsal.__main__", "cdk_rehearsal.validation")

@@ -1,19 +1,23 @@
 """AWS::Lambda: functions, layers, permissions, URLs and event source mappings."""
 
 import os
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from moto.awslambda.models import lambda_backends
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.resources.registry import Release, Resource, creates, deletes, updates
 from cdk_rehearsal.sandbox.execution_environment import FunctionLog
 from cdk_rehearsal.services.functions import AsyncConfig, Function
 from cdk_rehearsal.services.polling import lacking, refused_traces
-from cdk_rehearsal.services.queue_mapping import QueueMapping
+from cdk_rehearsal.services.queue_mapping import QueueMapping, QueueOptions
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 from cdk_rehearsal.stand_ins import Stub
 from cdk_rehearsal.topology.permissions import permission_condition
@@ -49,6 +53,69 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
 
     A network (VpcConfig) has no effect. https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
     """
+    function, runtime = _described(deployment, resource, properties)
+    client = deployment.client("lambda")
+    layers = properties.take("Layers", [])
+    client.create_function(
+        FunctionName=function.name,
+        Runtime=runtime,
+        Role=function.role,
+        Handler=function.handler or "stub",
+        Code={"ZipFile": b"the code is run from the cloud assembly"},
+        Timeout=function.timeout_s,
+        MemorySize=function.memory_mb,
+        Environment={"Variables": _stated_variables(properties)},
+        # moto knows the layers of this account only.
+        Layers=[arn for arn in layers if f":{deployment.core.account}:" in arn],
+    )
+    if function.reserved_concurrency is not None:
+        client.put_function_concurrency(
+            FunctionName=function.name, ReservedConcurrentExecutions=function.reserved_concurrency
+        )
+    deployment.lambdas.add(function)
+    deployment.checks.append((resource, _role_check(deployment, function, properties)))
+    resource.physical_id = function.name
+    resource.attributes = {"Arn": function.arn}
+
+
+@updates("AWS::Lambda::Function", except_for=("FunctionName", "PackageType"))
+def update_function(
+    deployment: Deployment, resource: Resource, properties: Properties, release: Release
+) -> None:
+    """Updates code and configuration of a function. Its log goes on.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html
+    """
+    function = deployment.lambdas.function(resource.attributes["Arn"])
+    new, _ = _described(deployment, resource, properties, log=function.log)
+    new.release = release.name
+    deployment.lambdas.update(function, new, release.mixing)
+    model = lambda_backends[deployment.core.account][deployment.core.region].get_function(
+        function.name
+    )
+    model.environment_vars = _stated_variables(properties)
+    model.timeout, model.memory_size, model.role = new.timeout_s, new.memory_mb, new.role
+    deployment.checks.append((resource, _role_check(deployment, function, properties)))
+
+
+@deletes("AWS::Lambda::Function")
+def delete_function(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a function.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html
+    """
+    deployment.lambdas.remove(deployment.lambdas.function(resource.attributes["Arn"]))
+    deployment.client("lambda").delete_function(FunctionName=resource.physical_id)
+
+
+def _described(
+    deployment: Deployment,
+    resource: Resource,
+    properties: Properties,
+    *,
+    log: FunctionLog | None = None,
+) -> tuple[Function, str]:
+    """Returns a function as its template describes it, and its runtime. A new one has no `log`."""
     properties.ignore(
         "Architectures",
         "Description",
@@ -60,12 +127,10 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         "Tags",
         "VpcConfig",
     )
-    tracing = properties.section("TracingConfig").take("Mode") == "Active"
     code = properties.section("Code")
     logging = properties.section("LoggingConfig")
     logging.ignore("ApplicationLogLevel")
-    variables = properties.section("Environment").take("Variables", {})
-    dead_letter_target = properties.section("DeadLetterConfig").take("TargetArn")
+    variables = _stated_variables(properties)
     name = properties.take("FunctionName") or resource.generated_name(64)
     runtime, stub = _runtime(deployment, resource, properties, code)
     reserved = _RESERVED & set(variables)
@@ -73,62 +138,68 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
         raise properties.error(f"Lambda reserves the variable {', '.join(sorted(reserved))}")
     handler = properties.take("Handler", "") if stub else properties.require("Handler")
     memory = properties.integer("MemorySize", 128)
-    concurrency = properties.optional_integer("ReservedConcurrentExecutions")
-    role = properties.require("Role")
     log_group = logging.take("LogGroup", f"/aws/lambda/{name}")
-    timeout = properties.integer("Timeout", 3)
-    layers = properties.take("Layers", [])
     # Handlers work in this folder, where the assembly's path means nothing if it is relative.
     directory = _code_directory(deployment, resource, code, stub).absolute()
-    client = deployment.client("lambda")
-    arn = client.create_function(
-        FunctionName=name,
-        Runtime=runtime,
-        Role=role,
-        Handler=handler or "stub",
-        Code={"ZipFile": b"the code is run from the cloud assembly"},
-        Timeout=timeout,
-        MemorySize=memory,
-        Environment={"Variables": {key: str(value) for key, value in variables.items()}},
-        # moto knows the layers of this account only.
-        Layers=[arn for arn in layers if f":{deployment.core.account}:" in arn],
-    )["FunctionArn"]
-    if concurrency is not None:
-        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
-    if dead_letter_target is not None:
-        if dead_letter_target.split(":")[2] not in {"sqs", "sns"}:
-            raise properties.error(f"{dead_letter_target} is no queue or topic for dead letters")
-        deployment.queues.dead_letter_arns.add(dead_letter_target)
     function = Function(
         path=resource.path,
         name=name,
-        arn=arn,
+        arn=f"arn:aws:lambda:{deployment.core.region}:{deployment.core.account}:function:{name}",
         handler=handler,
         directory=directory,
-        role=role,
+        role=properties.require("Role"),
         variables={
-            **{key: str(value) for key, value in variables.items()},
+            **variables,
             **_runtime_variables(deployment, directory, name, runtime, handler, memory, log_group),
         },
-        timeout_s=timeout,
+        timeout_s=properties.integer("Timeout", 3),
         memory_mb=memory,
-        reserved_concurrency=concurrency,
+        reserved_concurrency=properties.optional_integer("ReservedConcurrentExecutions"),
         log_group=log_group,
         log_format=logging.take("LogFormat", "Text"),
         logs_reports=logging.take("SystemLogLevel", "INFO") != "WARN",
-        log=FunctionLog(
-            deployment.core.scheduler.now,
-            deployment.log_file(resource.path),
-            partial(deployment.core.logged, resource.path),
-        ),
-        dead_letter_target=dead_letter_target,
+        log=log or _new_log(deployment, resource),
+        dead_letter_target=_dead_letter_target(deployment, properties),
         stub=stub,
-        layers=[deployment.layers[each] for each in layers if each in deployment.layers],
+        layers=[
+            deployment.layers[each]
+            for each in properties.take("Layers", [])
+            if each in deployment.layers
+        ],
     )
-    deployment.lambdas.add(function)
+    return function, runtime
+
+
+def _stated_variables(properties: Properties) -> dict[str, str]:
+    variables = properties.section("Environment").take("Variables", {})
+    return {key: str(value) for key, value in variables.items()}
+
+
+def _new_log(deployment: Deployment, resource: Resource) -> FunctionLog:
+    return FunctionLog(
+        deployment.core.scheduler.now,
+        deployment.log_file(resource.path),
+        partial(deployment.core.logged, resource.path),
+    )
+
+
+def _dead_letter_target(deployment: Deployment, properties: Properties) -> str | None:
+    target: str | None = properties.section("DeadLetterConfig").take("TargetArn")
+    if target is not None:
+        if target.split(":")[2] not in {"sqs", "sns"}:
+            raise properties.error(f"{target} is no queue or topic for dead letters")
+        deployment.queues.dead_letter_arns.add(target)
+    return target
+
+
+def _role_check(
+    deployment: Deployment, function: Function, properties: Properties
+) -> Callable[[], None]:
+    """Returns a check that Lambda may assume the role of a function, which may trace."""
+    tracing = properties.section("TracingConfig").take("Mode") == "Active"
 
     def check() -> None:
-        if not deployment.core.access.is_assumable(role, service="lambda.amazonaws.com"):
+        if not deployment.core.access.is_assumable(function.role, service="lambda.amazonaws.com"):
             raise properties.error(
                 "The role defined for the function cannot be assumed by Lambda: its trust policy "
                 "has to name lambda.amazonaws.com"
@@ -139,9 +210,7 @@ def create_function(deployment: Deployment, resource: Resource, properties: Prop
                 f"on XRAY. {refusal}"
             )
 
-    deployment.checks.append((resource, check))
-    resource.physical_id = name
-    resource.attributes = {"Arn": arn}
+    return check
 
 
 def _runtime(
@@ -176,9 +245,11 @@ def _code_directory(
         directory.mkdir(exist_ok=True)
         return directory
     if "ZipFile" in code:
-        directory = deployment.scratch / f"{resource.stack_name}.{resource.logical_id}"
-        directory.mkdir()
-        (directory / "index.py").write_text(code.require("ZipFile"), encoding="utf-8")
+        text = str(code.require("ZipFile"))
+        version = sha256(text.encode()).hexdigest()[:8]
+        directory = deployment.scratch / f"{resource.stack_name}.{resource.logical_id}.{version}"
+        directory.mkdir(exist_ok=True)
+        (directory / "index.py").write_text(text, encoding="utf-8")
         return directory
     code.ignore("S3Bucket")
     return deployment.assembly.asset_directory(code.require("S3Key"))
@@ -384,69 +455,28 @@ def create_event_source_mapping(
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
     """
     properties.ignore("MetricsConfig", "Tags")
-    name = str(properties.require("FunctionName"))
-    function = deployment.lambdas.function(name)
+    function = deployment.lambdas.function(str(properties.require("FunctionName")))
     source = properties.require("EventSourceArn")
-    service = source.split(":")[2]
-    filters = FilterCriteria(properties.take("FilterCriteria"))
-    responses = properties.take("FunctionResponseTypes", [])
-    enabled = properties.boolean("Enabled", True)
-    window = properties.integer("MaximumBatchingWindowInSeconds", 0)
-    options: dict[str, Any] = {}
+    options = _mapping_options(deployment, properties, function)
     mapping: QueueMapping | StreamMapping
-    if service == "sqs":
-        batch_size = properties.integer("BatchSize", 10)
-        if batch_size > 10 and window < 1:
-            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
-            raise properties.error("a BatchSize over 10 needs a batching window of a second")
-        concurrency = properties.section("ScalingConfig").optional_integer("MaximumConcurrency")
-        if concurrency is not None and concurrency < 2:
-            raise properties.error("MaximumConcurrency is at least 2")
+    if isinstance(options, QueueOptions):
         queue = deployment.queues.by_arn(source)
-        if queue.visibility_timeout_s < function.timeout_s:
-            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-            raise properties.error(
-                f"the queue's visibility timeout, {queue.visibility_timeout_s:g} s, is less than "
-                f"the function's timeout, {function.timeout_s:g} s"
-            )
-        mapping = QueueMapping(
-            deployment.core,
-            deployment.lambdas,
-            queue,
-            function,
-            batch_size=batch_size,
-            window_s=window,
-            maximum_concurrency=concurrency,
-            filters=filters,
-            reports_failures="ReportBatchItemFailures" in responses,
-        )
+        mapping = QueueMapping(deployment.core, deployment.lambdas, queue, function, options)
         queue.on_change.append(mapping.wake)
-        options |= {"BatchSize": batch_size, "MaximumBatchingWindowInSeconds": window}
-        if concurrency is not None:
-            options["ScalingConfig"] = {"MaximumConcurrency": concurrency}
-    elif service in ("dynamodb", "kinesis"):
-        stream = _stream_options(deployment, properties)
-        options["StartingPosition"] = properties.require("StartingPosition")
-        options |= {"BatchSize": stream["batch_size"], "MaximumBatchingWindowInSeconds": window}
+    else:
         role = deployment.client("lambda").get_function_configuration(FunctionName=function.name)[
             "Role"
         ]
+        stream = deployment.streams.read_by(source, role)
         mapping = StreamMapping(
             deployment.core,
             deployment.lambdas,
             deployment.destinations,
-            deployment.streams.read_by(source, role),
+            stream,
             function,
-            MappingOptions(
-                batching_window_s=window,
-                filters=filters,
-                reports_failures="ReportBatchItemFailures" in responses,
-                **stream,
-            ),
+            options,
         )
         deployment.streams.add(mapping)
-    else:
-        raise properties.error(f"the rehearsal does not know event sources such as {source}")
 
     def check() -> None:
         if refusal := lacking(deployment.core, function, source):
@@ -456,13 +486,103 @@ def create_event_source_mapping(
 
     deployment.checks.append((resource, check))
     record = deployment.client("lambda").create_event_source_mapping(
-        EventSourceArn=source, FunctionName=function.name, Enabled=enabled, **options
+        EventSourceArn=source,
+        FunctionName=function.name,
+        Enabled=properties.boolean("Enabled", True),
+        **_settings(options, properties),
     )
     deployment.mappings.attach(mapping, record["UUID"])
     resource.physical_id = record["UUID"]
     resource.attributes = {
         "Id": record["UUID"],
         "EventSourceMappingArn": record.get("EventSourceMappingArn", ""),
+    }
+
+
+@updates(
+    "AWS::Lambda::EventSourceMapping",
+    except_for=("EventSourceArn", "FunctionName", "StartingPosition"),
+)
+def update_event_source_mapping(
+    deployment: Deployment, resource: Resource, properties: Properties, _: Release
+) -> None:
+    """Changes how a mapping reads. A mapping of a stream keeps its position.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html
+    """
+    function = deployment.lambdas.function(str(properties.require("FunctionName")))
+    options = _mapping_options(deployment, properties, function)
+    deployment.mappings.reconfigure(resource.physical_id, options)
+    settings = _settings(options, properties)
+    settings.pop("StartingPosition", None)
+    deployment.client("lambda").update_event_source_mapping(
+        UUID=resource.physical_id, Enabled=properties.boolean("Enabled", True), **settings
+    )
+
+
+@deletes("AWS::Lambda::EventSourceMapping")
+def delete_event_source_mapping(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a mapping. What it has read is handled, and it reads no more.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_DeleteEventSourceMapping.html
+    """
+    deployment.mappings.remove(resource.physical_id)
+
+
+def _mapping_options(
+    deployment: Deployment, properties: Properties, function: Function
+) -> QueueOptions | MappingOptions:
+    """Returns how a mapping reads its queue or stream."""
+    source = properties.require("EventSourceArn")
+    service = source.split(":")[2]
+    filters = FilterCriteria(properties.take("FilterCriteria"))
+    reports = "ReportBatchItemFailures" in properties.take("FunctionResponseTypes", [])
+    window = properties.integer("MaximumBatchingWindowInSeconds", 0)
+    if service in ("dynamodb", "kinesis"):
+        return MappingOptions(
+            batching_window_s=window,
+            filters=filters,
+            reports_failures=reports,
+            **_stream_options(deployment, properties),
+        )
+    if service != "sqs":
+        raise properties.error(f"the rehearsal does not know event sources such as {source}")
+    batch_size = properties.integer("BatchSize", 10)
+    if batch_size > 10 and window < 1:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html
+        raise properties.error("a BatchSize over 10 needs a batching window of a second")
+    concurrency = properties.section("ScalingConfig").optional_integer("MaximumConcurrency")
+    if concurrency is not None and concurrency < 2:
+        raise properties.error("MaximumConcurrency is at least 2")
+    queue = deployment.queues.by_arn(source)
+    if queue.visibility_timeout_s < function.timeout_s:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        raise properties.error(
+            f"the queue's visibility timeout, {queue.visibility_timeout_s:g} s, is less than "
+            f"the function's timeout, {function.timeout_s:g} s"
+        )
+    return QueueOptions(
+        batch_size=batch_size,
+        window_s=window,
+        maximum_concurrency=concurrency,
+        filters=filters,
+        reports_failures=reports,
+    )
+
+
+def _settings(options: QueueOptions | MappingOptions, properties: Properties) -> dict[str, Any]:
+    """Returns the settings of a mapping that moto keeps, as the API takes them."""
+    if isinstance(options, MappingOptions):
+        return {
+            "StartingPosition": properties.require("StartingPosition"),
+            "BatchSize": options.batch_size,
+            "MaximumBatchingWindowInSeconds": options.batching_window_s,
+        }
+    most = options.maximum_concurrency
+    return {
+        "BatchSize": options.batch_size,
+        "MaximumBatchingWindowInSeconds": options.window_s,
+        **({} if most is None else {"ScalingConfig": {"MaximumConcurrency": most}}),
     }
 
 

@@ -9,7 +9,7 @@ from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 from cdk_rehearsal.services.pipes import ENRICHMENTS, SERVICE, TARGETS, Pipe
 from cdk_rehearsal.services.polling import lacking
-from cdk_rehearsal.services.queue_mapping import QueueMapping
+from cdk_rehearsal.services.queue_mapping import QueueMapping, QueueOptions
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 
 
@@ -76,11 +76,13 @@ def _poll(deployment: Deployment, properties: Properties, pipe: Pipe, source: st
             deployment.pipes,
             queue,
             pipe,
-            batch_size=part.integer("BatchSize", 10),
-            window_s=part.integer("MaximumBatchingWindowInSeconds", 0),
-            maximum_concurrency=None,
-            filters=filters,
-            reports_failures=False,
+            QueueOptions(
+                batch_size=part.integer("BatchSize", 10),
+                window_s=part.integer("MaximumBatchingWindowInSeconds", 0),
+                maximum_concurrency=None,
+                filters=filters,
+                reports_failures=False,
+            ),
         )
         mapping.attach(model)
         queue.on_change.append(mapping.wake)

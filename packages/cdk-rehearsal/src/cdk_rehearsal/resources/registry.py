@@ -1,13 +1,15 @@
 """Which function creates which CloudFormation resource type."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import cache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.kinds import WITHOUT_PART
+from cdk_rehearsal.mixing import AT_ONCE, Mixing
 from cdk_rehearsal.properties import Properties
 
 if TYPE_CHECKING:
@@ -16,9 +18,37 @@ if TYPE_CHECKING:
 
 __all__ = ["CREATORS", "WITHOUT_PART", "Creator", "Resource", "creates"]
 __all__ += ["generated_name", "mentioned"]
+__all__ += ["DELETERS", "UPDATERS", "Release", "Updater", "deletes", "updates", "updates_anew"]
 
 Creator = Callable[["Deployment", Resource, Properties], None]
 CREATORS: dict[str, Creator] = {}
+
+
+@dataclass(frozen=True)
+class Release:
+    """The version of the application that an update brings."""
+
+    name: str = ""
+    """Its name in records."""
+    mixing: Mixing = AT_ONCE
+
+
+@dataclass(frozen=True)
+class Updater:
+    """How resources of a type are updated: all properties, only some, or all but some."""
+
+    update: Callable[["Deployment", Resource, Properties, Release], None]
+    only: Collection[str] | None = None
+    except_for: Collection[str] = ()
+
+    def knows(self, name: str) -> bool:
+        """Whether it updates a property."""
+        return name not in self.except_for and (self.only is None or name in self.only)
+
+
+Deleter = Callable[["Deployment", Resource], object]
+UPDATERS: dict[str, Updater] = {}
+DELETERS: dict[str, Deleter] = {}
 
 
 def generated_name(resource: Resource, longest: int, *, fifo: bool) -> str:
@@ -33,6 +63,42 @@ def creates(resource_type: str) -> Callable[[Creator], Creator]:
     def register(creator: Creator) -> Creator:
         CREATORS[resource_type] = creator
         return creator
+
+    return register
+
+
+def updates(
+    resource_type: str, *only: str, except_for: Collection[str] = ()
+) -> Callable[[Any], Any]:
+    """Registers a function as the one that updates some properties of resources of a type.
+
+    It gets the resource with its new properties. Without names, it updates all but `except_for`.
+    """
+
+    def register(update: Any) -> Any:
+        UPDATERS[resource_type] = Updater(update, only or None, except_for)
+        return update
+
+    return register
+
+
+def updates_anew(resource_type: str, *only: str, except_for: Collection[str] = ()) -> None:
+    """Registers a creator for updates, too: what it creates takes the place of the former."""
+
+    def update(
+        deployment: "Deployment", resource: Resource, properties: Properties, _: Release
+    ) -> None:
+        CREATORS[resource_type](deployment, resource, properties)
+
+    updates(resource_type, *only, except_for=except_for)(update)
+
+
+def deletes(resource_type: str) -> Callable[[Deleter], Deleter]:
+    """Registers a function as the one that deletes resources of a type."""
+
+    def register(delete: Deleter) -> Deleter:
+        DELETERS[resource_type] = delete
+        return delete
 
     return register
 

@@ -6,7 +6,7 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates, generated_name
 
-_ATTRIBUTES = (
+QUEUE_ATTRIBUTES = (
     "DelaySeconds",
     "KmsDataKeyReusePeriodSeconds",
     "KmsMasterKeyId",
@@ -16,6 +16,7 @@ _ATTRIBUTES = (
     "SqsManagedSseEnabled",
     "VisibilityTimeout",
 )
+"""The attributes of a queue that can change."""
 
 
 @creates("AWS::SQS::Queue")
@@ -28,10 +29,7 @@ def create_queue(deployment: Deployment, resource: Resource, properties: Propert
     properties.ignore("DeduplicationScope", "FifoThroughputLimit", "Tags")
     _check_redrive_permission(properties.section("RedriveAllowPolicy"))
     name = properties.take("QueueName") or generated_name(resource, 80, fifo=fifo)
-    attributes = {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in properties.pick(*_ATTRIBUTES).items()
-    }
+    attributes = attributes_of(properties)
     arn = f"arn:aws:sqs:{deployment.core.region}:{deployment.core.account}:{name}"
     if fifo:
         based = properties.boolean("ContentBasedDeduplication", False)
@@ -39,27 +37,7 @@ def create_queue(deployment: Deployment, resource: Resource, properties: Propert
             "FifoQueue": "true",
             "ContentBasedDeduplication": "true" if based else "false",
         }
-    redrive = properties.section("RedrivePolicy")
-    if redrive.values:
-        dead_letters = deployment.queues.by_arn(redrive.require("deadLetterTargetArn"))
-        if dead_letters.name.endswith(".fifo") != fifo:
-            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-            raise properties.error(
-                "the dead-letter queue of a FIFO queue is one, too, and that of a standard queue "
-                "is a standard queue"
-            )
-        if not dead_letters.takes_dead_letters_of(arn):
-            raise properties.error(
-                f"the RedriveAllowPolicy of its dead-letter queue {dead_letters.path} does not "
-                f"admit {arn}"
-            )
-        attributes["RedrivePolicy"] = json.dumps(
-            {
-                "deadLetterTargetArn": dead_letters.arn,
-                "maxReceiveCount": redrive.integer("maxReceiveCount", 10),
-            }
-        )
-        deployment.queues.dead_letter_arns.add(dead_letters.arn)
+    attributes |= redrive_policy(deployment, properties, arn)
     url = deployment.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     deployment.core.access.encrypt(arn, attributes.get("KmsMasterKeyId"))
     resource.physical_id = url
@@ -67,6 +45,39 @@ def create_queue(deployment: Deployment, resource: Resource, properties: Propert
     deployment.queues.add(
         resource.path, name, arn, resource.properties.get("RedriveAllowPolicy", {})
     )
+
+
+def attributes_of(properties: Properties) -> dict[str, str]:
+    """Returns the attributes of a queue as the API takes them."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in properties.pick(*QUEUE_ATTRIBUTES).items()
+    }
+
+
+def redrive_policy(deployment: Deployment, properties: Properties, arn: str) -> dict[str, str]:
+    """Returns the attribute that names the dead-letter queue of a queue; empty without one."""
+    redrive = properties.section("RedrivePolicy")
+    if not redrive.values:
+        return {}
+    dead_letters = deployment.queues.by_arn(redrive.require("deadLetterTargetArn"))
+    if dead_letters.name.endswith(".fifo") != properties.boolean("FifoQueue", False):
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+        raise properties.error(
+            "the dead-letter queue of a FIFO queue is one, too, and that of a standard queue "
+            "is a standard queue"
+        )
+    if not dead_letters.takes_dead_letters_of(arn):
+        raise properties.error(
+            f"the RedriveAllowPolicy of its dead-letter queue {dead_letters.path} does not "
+            f"admit {arn}"
+        )
+    deployment.queues.dead_letter_arns.add(dead_letters.arn)
+    policy = {
+        "deadLetterTargetArn": dead_letters.arn,
+        "maxReceiveCount": redrive.integer("maxReceiveCount", 10),
+    }
+    return {"RedrivePolicy": json.dumps(policy)}
 
 
 def _check_redrive_permission(permission: Properties) -> None:

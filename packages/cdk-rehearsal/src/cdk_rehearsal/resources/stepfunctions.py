@@ -36,15 +36,7 @@ def create_state_machine(
     logs = bool(logging.get("Destinations")) and logging.get("Level", "OFF") != "OFF"
     traces = properties.section("TracingConfiguration").boolean("Enabled", False)
     role = properties.require("RoleArn")
-    definition = properties.take("DefinitionString")
-    if definition is None:
-        definition = json.dumps(properties.require("Definition"))
-    substitutions: dict[str, Any] = properties.take("DefinitionSubstitutions", {})
-    definition = re.sub(
-        r"\$\{([\w.:]+)\}",
-        lambda match: str(substitutions.get(match[1], match[0])),
-        definition,
-    )
+    definition = definition_of(properties)
     name = properties.take("StateMachineName") or resource.generated_name(80)
     arn = deployment.client("stepfunctions").create_state_machine(
         name=name,
@@ -165,3 +157,16 @@ def _preferred(preference: Properties) -> str:
 def _described(properties: Properties, parameter: str) -> dict[str, Any]:
     text = properties.take("Description")
     return {} if text is None else {parameter: text}
+
+
+def definition_of(properties: Properties) -> str:
+    """Returns the definition of a state machine, with its substitutions."""
+    definition = properties.take("DefinitionString")
+    if definition is None:
+        definition = json.dumps(properties.require("Definition"))
+    substitutions: dict[str, Any] = properties.take("DefinitionSubstitutions", {})
+    return re.sub(
+        r"\$\{([\w.:]+)\}",
+        lambda match: str(substitutions.get(match[1], match[0])),
+        definition,
+    )

@@ -217,6 +217,8 @@ class ExecutionEnvironment:
         self.ahead_s = 0.0
         self.slowness = 1.0
         """How many times longer than on a whole CPU its code runs."""
+        self.release = ""
+        """The name of the release that its code comes from."""
         self.directories = [str(directory) for directory in directories]
         self.roots = asset_roots(directories[0]).union(
             _STATEFUL, *map(layer_roots, directories[1:])

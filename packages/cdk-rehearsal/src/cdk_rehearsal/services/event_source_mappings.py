@@ -6,13 +6,19 @@ from moto.awslambda.models import LambdaBackend, lambda_backends
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.sandbox.patching import Patches
-from cdk_rehearsal.services.queue_mapping import QueueMapping
+from cdk_rehearsal.services.queue_mapping import QueueMapping, QueueOptions
 from cdk_rehearsal.services.queues import Queues
-from cdk_rehearsal.services.stream_mapping import StreamMapping
+from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
 from cdk_rehearsal.services.streams import Streams
 
 SOURCES = frozenset({"dynamodb", "kinesis", "sqs"})
 """The services of which a mapping reads."""
+
+
+class _Deleted:
+    """Stands for moto's record of a mapping that there is no more."""
+
+    enabled = False
 
 
 class EventSourceMappings:
@@ -35,6 +41,19 @@ class EventSourceMappings:
         source.lambda_event_source_mappings.clear()
         mapping.attach(model)
         self._by_uuid[uuid] = mapping
+
+    def reconfigure(self, uuid: str, options: QueueOptions | MappingOptions) -> None:
+        """Changes how a mapping reads."""
+        mapping: Any = self._by_uuid[uuid]
+        mapping.options = options
+        mapping.wake()
+
+    def remove(self, uuid: str) -> None:
+        """Deletes a mapping."""
+        mapping = self._by_uuid.pop(uuid)
+        mapping.attach(_Deleted())
+        backend: Any = lambda_backends[self._core.account][self._core.region]
+        backend.delete_event_source_mapping(uuid)
 
     def install(self, patches: Patches) -> None:
         """Wakes a mapping that an API client has enabled."""

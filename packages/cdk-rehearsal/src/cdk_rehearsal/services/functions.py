@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cdk_rehearsal.errors import ProcessKilled
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.mixing import Blend
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment, FunctionLog
 from cdk_rehearsal.stand_ins import Stub
 
@@ -70,6 +71,10 @@ class Function:
     layers: list[Path] = field(default_factory=list)
     """The directories of its layers' own modules."""
     asynchronous: AsyncConfig = field(default_factory=AsyncConfig)
+    release: str = ""
+    """The name of the release of the application that it comes from."""
+    blend: Blend[Function] | None = None
+    """After an update, the versions that answer for a while."""
     warm: deque[ExecutionEnvironment] = field(default_factory=deque)
     active: int = 0
     environments: int = 0
@@ -81,6 +86,13 @@ class Function:
         https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
         """
         return max(1.0, 1769 / self.memory_mb)
+
+
+CONFIGURATION = (
+    *("handler", "role", "variables", "timeout_s", "memory_mb", "reserved_concurrency"),
+    *("log_group", "log_format", "logs_reports", "dead_letter_target", "stub", "layers"),
+)
+"""What the configuration of a function consists of, besides its code."""
 
 
 class Consumer(Protocol):

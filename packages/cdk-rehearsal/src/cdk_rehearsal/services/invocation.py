@@ -17,10 +17,12 @@ from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.errors import ProcessKilled, RehearsalError
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.mixing import Blend, Mixing
 from cdk_rehearsal.sandbox.execution_environment import AssetFinder, ExecutionEnvironment
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.destinations import Destinations
 from cdk_rehearsal.services.functions import (
+    CONFIGURATION,
     AsyncConfig,
     Function,
     InvocationResult,
@@ -38,6 +40,9 @@ _ASYNC_RETRY_DELAYS = (60.0, 120.0)
 # Throttled and failed-by-the-service attempts back off from one second to five minutes.
 _THROTTLE_BACKOFF = (1.0, 300.0)
 _SCALING = "lambda.scaling_per_10_seconds"
+
+_HALF_SHARE = 0.1
+"""The weight of a version between two calls of an update: it lives for seconds only."""
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -95,6 +100,33 @@ class LambdaService:
         for key in (qualified.arn, f"{function.name}:{qualifier}"):
             self.functions[key] = qualified
         self._core.access.function_policies[qualified.arn] = qualified.policy
+
+    def remove(self, function: Function) -> None:
+        """Forgets a function with its versions and aliases."""
+        for key in [k for k, each in self.functions.items() if _is_of(each, function)]:
+            del self.functions[key]
+        self._core.access.function_policies.pop(function.arn, None)
+        self._reserved -= function.reserved_concurrency or 0
+
+    def update(self, function: Function, new: Function, mixing: Mixing) -> None:
+        """Lets a function become what `new` describes. Both versions answer for a while.
+
+        Code and configuration are updated by two calls, whose order is not documented. So each
+        may meet the other's former version, unless an alias is what is invoked: a version has
+        both. https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html
+        https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
+        """
+        former = replace(function, unqualified=function, blend=None)
+        self._reserved += (new.reserved_concurrency or 0) - (function.reserved_concurrency or 0)
+        for name in CONFIGURATION:
+            setattr(function, name, getattr(new, name))
+        function.directory, function.release = new.directory, new.release
+        function.warm = deque()
+        latest = replace(function, unqualified=function, blend=None, warm=function.warm)
+        parts = [(former, 1 - mixing.share), (latest, mixing.share)]
+        parts += [(half, _HALF_SHARE) for half in _halves(former, latest)]
+        until = self._core.scheduler.now() + mixing.seconds
+        function.blend = Blend(parts, until) if mixing.seconds else None
 
     def function(self, key: str) -> Function:
         """Returns the function with a path, name or ARN; RehearsalError if there is none."""
@@ -257,7 +289,7 @@ class LambdaService:
     ) -> InvocationResult:
         shared = function.unqualified or function
         version = self._version(function)
-        running = self.function(f"{shared.arn}:{version}")
+        running = self._running(self.function(f"{shared.arn}:{version}"))
         faults = self._core.faults
         if (
             self._is_busy(shared)
@@ -279,11 +311,11 @@ class LambdaService:
         init_s = self._core.draw(self._core.latency.cold_start_s) if cold else 0.0
         if cold:
             scheduler.sleep(init_s)
-        deadline = scheduler.now() + function.timeout_s
+        deadline = scheduler.now() + running.timeout_s
         context = LambdaContext(running, function.arn, version, request_id, deadline, scheduler.now)
         process = scheduler.spawn(
             self._run_handler,
-            function,
+            running,
             environment,
             payload,
             context,
@@ -297,7 +329,7 @@ class LambdaService:
             timer.cancel()
             shared.active -= 1
             self._unreserved -= shared.reserved_concurrency is None
-        body, error = self._outcome(function, process.error, process.value, request_id)
+        body, error = self._outcome(running, process.error, process.value, request_id)
         if error is None or not _destroys(process.error):
             warm.append(environment)
         self._core.meter.add(
@@ -311,9 +343,17 @@ class LambdaService:
             init_s=init_s,
             error=json.loads(body) if error else None,
             **({"version": version} if function.unqualified else {}),
+            **({"release": running.release} if running.release else {}),
             **detail,
         )
         return InvocationResult(_decoded(body), error, request_id, version=version)
+
+    def _running(self, function: Function) -> Function:
+        """Returns the version of a function that answers: drawn, for a while after an update."""
+        if function.blend is None:
+            return function
+        scheduler = self._core.scheduler
+        return function.blend.draw(scheduler.random, scheduler.now()) or function
 
     def _is_busy(self, function: Function) -> bool:
         """Whether a function has no concurrency left: its own, or what the account's shares.
@@ -419,6 +459,7 @@ class LambdaService:
         )
         environment.handler = function.stub
         environment.slowness = function.slowness
+        environment.release = function.release
         return environment
 
     # -- asynchronous invocation ----------------------------------------------------------
@@ -531,6 +572,31 @@ class LambdaService:
             )
             return False
         return True
+
+
+def _is_of(each: Function, function: Function) -> bool:
+    return each is function or each.unqualified is function
+
+
+def _halves(former: Function, latest: Function) -> list[Function]:
+    """Returns the versions between two calls: new code without its settings, and the reverse."""
+    if former.directory == latest.directory or former.variables == latest.variables:
+        return []
+    configured = {name: getattr(latest, name) for name in CONFIGURATION}
+    return [
+        replace(
+            former,
+            directory=latest.directory,
+            release=f"{latest.release} code, {former.release} settings",
+            warm=deque(),
+        ),
+        replace(
+            former,
+            **configured,
+            release=f"{former.release} code, {latest.release} settings",
+            warm=deque(),
+        ),
+    ]
 
 
 def _encoded(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """SQS: Lambda's event source mapping."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from moto.sqs.models import Message
@@ -21,6 +22,17 @@ _POLLERS_PER_SECOND = 5.0
 _THROTTLE_BACKOFF = (0.5, 30.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueueOptions:
+    """How a queue is read."""
+
+    batch_size: int
+    window_s: float
+    maximum_concurrency: int | None
+    filters: FilterCriteria
+    reports_failures: bool
+
+
 class QueueMapping:
     """Lambda's poller of one queue for one function.
 
@@ -33,23 +45,14 @@ class QueueMapping:
         lambdas: Invoker,
         queue: Queue,
         function: Consumer,
-        *,
-        batch_size: int,
-        window_s: float,
-        maximum_concurrency: int | None,
-        filters: FilterCriteria,
-        reports_failures: bool,
+        options: QueueOptions,
     ) -> None:
         self._core = core
         self._scheduler = core.scheduler
         self._lambdas = lambdas
         self._queue = queue
         self._function = function
-        self._batch_size = batch_size
-        self._window_s = window_s
-        self._maximum_concurrency = maximum_concurrency
-        self._filters = filters
-        self._reports_failures = reports_failures
+        self.options = options
         self._model: Any = None
         self._active = 0
         self._busy_since = 0.0
@@ -82,11 +85,11 @@ class QueueMapping:
             )
             return
         while self._active < self._limit():
-            available = self._queue.count_visible(self._batch_size)
+            available = self._queue.count_visible(self.options.batch_size)
             if not available or self._gathers(available):
                 break
             self._waits_since = None
-            messages = self._queue.receive(self._batch_size, self._filters)
+            messages = self._queue.receive(self.options.batch_size, self.options.filters)
             if messages:
                 if not self._active:
                     self._busy_since = self._scheduler.now()
@@ -103,17 +106,17 @@ class QueueMapping:
             if moment is not None:
                 # A little later, since moto counts in milliseconds.
                 self._poll_at(max(moment, self._scheduler.now()) + 0.001)
-        elif self._active >= limit and limit != self._maximum_concurrency:
+        elif self._active >= limit and limit != self.options.maximum_concurrency:
             self._poll_at(self._scheduler.now() + 1 / _POLLERS_PER_SECOND)
 
     def _gathers(self, available: int) -> bool:
         """Waits for a batch to fill, up to the batching window; says whether it still does."""
-        if not self._window_s or available >= self._batch_size:
+        if not self.options.window_s or available >= self.options.batch_size:
             return False
         now = self._scheduler.now()
         if self._waits_since is None:
             self._waits_since = now
-        end = self._waits_since + self._window_s
+        end = self._waits_since + self.options.window_s
         if now >= end:
             return False
         self._poll_at(end)
@@ -121,7 +124,7 @@ class QueueMapping:
 
     def _limit(self) -> int:
         """Returns how many batches may be handled now. A maximum does not let them grow faster."""
-        most = self._maximum_concurrency or LIMITS["lambda.queue_pollers"]
+        most = self.options.maximum_concurrency or LIMITS["lambda.queue_pollers"]
         busy = self._scheduler.now() - self._busy_since if self._active else 0.0
         return min(most, _FIRST_POLLERS + int(busy * _POLLERS_PER_SECOND))
 
@@ -149,7 +152,7 @@ class QueueMapping:
                     return
                 self._scheduler.sleep(backoff)
                 backoff = min(backoff * 2, longest)
-        failed = failed_items(result, identifiers, reports_failures=self._reports_failures)
+        failed = failed_items(result, identifiers, reports_failures=self.options.reports_failures)
         # What failed stays hidden until its visibility timeout is over.
         for message in messages:
             if message.id not in failed and not self._stays(message):

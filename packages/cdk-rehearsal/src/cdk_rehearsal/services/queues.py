@@ -392,6 +392,11 @@ class Queues:
         """Adds a queue that was just created."""
         self._by_arn[arn] = Queue(self._core, path, name, arn, redrive_allow_policy)
 
+    def remove(self, arn: str) -> None:
+        """Forgets a queue that is deleted."""
+        del self._by_arn[arn]
+        self.dead_letter_arns.discard(arn)
+
     def by_arn(self, arn: str) -> Queue:
         """Returns the queue with an ARN; RehearsalError if there is none."""
         if arn not in self._by_arn:

@@ -37,6 +37,10 @@ class Stacks:
         self.outputs: Callable[[Stack], Mapping[str, Any]] = lambda _: {}
         """Returns the values of a stack's outputs, once its resources are created."""
 
+    def update(self, stack: Stack) -> None:
+        """Takes the new version of a stack, or a new stack."""
+        self._stacks[stack.name] = stack
+
     def install(self, patches: Patches) -> None:
         """Answers what operators ask about stacks, once somebody asks.
 

@@ -74,8 +74,9 @@ class StreamMapping:
         options: MappingOptions,
     ) -> None:
         self.stream = stream
+        self.options = options
         self._readers = {
-            shard.id: _ShardReader(core, lambdas, destinations, self, shard, function, options)
+            shard.id: _ShardReader(core, lambdas, destinations, self, shard, function)
             for shard in stream.shards
         }
         self._model: Any = None
@@ -106,7 +107,6 @@ class _ShardReader:
         mapping: StreamMapping,
         shard: Shard,
         function: Consumer,
-        options: MappingOptions,
     ) -> None:
         self._core = core
         self._scheduler = core.scheduler
@@ -117,12 +117,16 @@ class _ShardReader:
         self._source = core.path_of(mapping.stream.source_arn)
         self._shard = shard
         self._function = function
-        self._options = options
-        self._position = 0 if options.from_start else len(shard)
+        self._position = 0 if self._options.from_start else len(shard)
         self._working = False
         self._window: Window | None = None
         self._poll: Timer | None = None
         self._end_of_window: Timer | None = None
+
+    @property
+    def _options(self) -> MappingOptions:
+        """The options of the mapping, which an update may change."""
+        return self._mapping.options
 
     def wake(self) -> None:
         """Looks at the shard at the next poll, unless that is planned already."""

@@ -21,6 +21,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.mixing import Blend, Mixing
 from cdk_rehearsal.services.deliveries import THROTTLED
 from cdk_rehearsal.services.texts import iso_milliseconds
 from cdk_rehearsal.virtual_time.processes import Process
@@ -39,6 +40,7 @@ class ExecutionEvent:
     ``duration_s`` is the virtual time since the execution started. ``input`` is set when it starts,
     and ``state`` when one is entered; ``status`` (SUCCEEDED, FAILED, TIMED_OUT, ABORTED), ``error``
     and ``cause`` at the end.
+    ``release`` names the release of the definition, if it has a name.
     ``status_change`` is the event that a Standard execution publishes when it starts or ends.
     """
 
@@ -54,7 +56,16 @@ class ExecutionEvent:
     error: str | None = None
     cause: str | None = None
     redrives: int = 0
+    release: str | None = None
     status_change: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The definition of a state machine, and the name of the release that it comes from."""
+
+    text: str
+    release: str
 
 
 class Executions:
@@ -64,6 +75,22 @@ class Executions:
         self._core = core
         self._report = report
         self._named: dict[tuple[str, str], Any] = {}
+        self._blends: dict[str, Blend[Definition]] = {}
+        self._latest: dict[str, Definition] = {}
+        """The definitions of updated state machines."""
+        self.release = ""
+        """The name of the release of all others."""
+
+    def update(self, arn: str, former: str, latest: Definition, mixing: Mixing) -> None:
+        """Lets executions that start from now on have one of two definitions for a while.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
+        """
+        before = self._latest.get(arn, Definition(former, self.release))
+        parts = [(before, 1 - mixing.share), (latest, mixing.share)]
+        until = self._core.scheduler.now() + mixing.seconds
+        self._blends[arn] = Blend(parts, until)
+        self._latest[arn] = latest
 
     def start(
         self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
@@ -111,6 +138,13 @@ class Executions:
         process.result()
         return _sync_answer(execution)
 
+    def _definition(self, arn: str) -> Definition | None:
+        """Returns the definition for an execution that starts now; None if there was no update."""
+        blend, scheduler = self._blends.get(arn), self._core.scheduler
+        if blend is None:
+            return None
+        return blend.draw(scheduler.random, scheduler.now()) or self._latest[arn]
+
     def redrive(self, execution: Any, resume: Callable[[], None]) -> None:
         """Lets ``resume`` continue an execution that has ended, as a process."""
         self._launch(execution, critical=True, resume=resume)
@@ -149,6 +183,9 @@ class Executions:
         # A later change of the state machine leaves its running executions alone.
         snapshot = copy.copy(started.revision)
         snapshot.arn, snapshot.sm_type = machine.arn, machine.type
+        definition = None if started.version_arn else self._definition(machine.arn)
+        if definition is not None:
+            snapshot.definition = definition.text
         execution: Any = Execution(
             name=name,
             sm_type=machine.type,
@@ -164,6 +201,8 @@ class Executions:
             activity_store={},
         )
         execution.version_arn, execution.alias_arn = started.version_arn, started.alias_arn
+        release = definition.release if definition is not None else self.release
+        execution.release = release or None
         # The environment is there from the start: call-backs and stops look for it.
         worker = execution.exec_worker = execution._get_start_execution_worker()
         worker.env = worker._get_evaluation_environment()
@@ -199,6 +238,7 @@ class Executions:
                 *(begun, started, *facts),
                 input=execution.execution_input,
                 redrives=redrives,
+                release=execution.release,
                 status_change=change,
             )
         )
@@ -220,6 +260,7 @@ class Executions:
                 error=execution.error,
                 cause=execution.cause,
                 redrives=redrives,
+                release=execution.release,
                 status_change=_status_change(execution),
             )
         )

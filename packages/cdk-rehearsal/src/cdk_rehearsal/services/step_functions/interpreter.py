@@ -63,6 +63,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
 from cdk_rehearsal.limits import LIMITS
+from cdk_rehearsal.mixing import Mixing
 from cdk_rehearsal.moto_patches.defects import step_functions as defects
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.functions import PayloadTooLarge, Throttled
@@ -71,6 +72,7 @@ from cdk_rehearsal.services.step_functions.callbacks import TaskTokens
 from cdk_rehearsal.services.step_functions.definition import InvalidDefinition, check_definition
 from cdk_rehearsal.services.step_functions.distributed import DistributedMaps
 from cdk_rehearsal.services.step_functions.executions import (
+    Definition,
     ExecutionEvent,
     Executions,
     described,
@@ -121,6 +123,17 @@ class StateMachines:
         self._report = report
         self._executions = Executions(core, report)
         self._integrations = Integrations(self._client)
+
+    def name_release(self, name: str) -> None:
+        """Gives all definitions the name of a release."""
+        self._executions.release = name
+
+    def update(self, arn: str, definition: str, release: str, mixing: Mixing) -> None:
+        """Changes the definition of a state machine; executions have either one for a while."""
+        client = self._core.client("stepfunctions")
+        former = client.describe_state_machine(stateMachineArn=arn)["definition"]
+        client.update_state_machine(stateMachineArn=arn, definition=definition)
+        self._executions.update(arn, former, Definition(definition, release), mixing)
 
     def install(self, patches: Patches) -> None:
         """Runs moto's state machines on the scheduler."""

@@ -27,6 +27,7 @@ class Reports:
             cause=event.cause,
             redrives=event.redrives,
             **({} if event.input is None else {"input": event.input}),
+            **({} if event.release is None else {"release": event.release}),
         )
         if event.status_change is not None:
             self._bus.put_service_event(

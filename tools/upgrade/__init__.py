@@ -1,0 +1,1 @@
+"""The rehearsal of a rolling upgrade: `make upgrade`. Two releases meet while orders flow."""
