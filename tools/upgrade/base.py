@@ -35,7 +35,8 @@ def base_of(revision: str, stage: str, bus: BusKind | None) -> Base:
     """Returns a release, synthesized at the first call. Its handlers run on this machine.
 
     A release that does not know kinds of buses or shifts is synthesized with the only one that it
-    has. Raises ReviewError or RehearsalError if there is no such revision, or if it cannot be synthesized.
+    has. Raises ReviewError or RehearsalError if there is no such revision, or if it cannot be
+    synthesized.
     """
     commit = _commit(revision)
     tree = _KEPT / commit[:12]
