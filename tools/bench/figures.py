@@ -37,7 +37,7 @@ class UnusableFigures(Exception):
 def interpreter() -> str:
     """Returns the interpreter and how it was built, since that makes a fifth of the CPU time.
 
-    Debian's packages are optimized without the option: https://sources.debian.org/src/python3.11/
+    Debian's packages are optimized by other means, which they do not state.
     """
     built = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
     option = "with" if "--enable-optimizations" in built else "without"
