@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ AFFECTED: Mapping[str, Set[str]] = {
     "Orders/FollowShipment/Function": {"history", "orders"},
     "Orders/KeepPriceList/Function": {"prices", *CHECKOUT},
     "Orders/Orders/Relay": CHECKOUT,
-    "Orders/PlaceCanary/Function": set(),
+    "Orders/PlaceCanary/Function": {"history"},
     "Orders/SweepOrders/Function": {"events", "history", "money", "orders", *MESSAGES},
     "Payments/CapturePayment/Function": {"events", "money"},
     "Payments/Payments/Relay": {"events"},
@@ -87,8 +88,23 @@ DIFFERENT_AT_THE_END: Mapping[str, Set[str]] = {
 }
 """The results that differ even after the recovery, although the audit passes."""
 
+
+def place_a_canary(scenario: Scenario) -> None:
+    """Sends what the schedule sends in stages where it is enabled."""
+    shop = scenario.shop.rehearsal
+    sent = shop.resource("Orders/PlaceCanary/Schedule").properties["Target"]["Input"]
+    now = datetime.fromtimestamp(shop.clock.now(), UTC)
+    body = sent.replace("<aws.scheduler.execution-id>", "canary-1")
+    shop.client("sqs").send_message(
+        QueueUrl=shop.physical_id("Orders/PlaceCanary/Queue"),
+        MessageBody=body.replace("<aws.scheduler.scheduled-time>", now.isoformat()),
+    )
+    scenario.wait()
+
+
 ADDITIONAL_STEPS: Mapping[str, Callable[[Scenario], None]] = {
     "Orders/CancelUnpaidOrder/Function": let_an_authorization_end,
+    "Orders/PlaceCanary/Function": place_a_canary,
     "Privacy/Erasures/Relay": erase_a_customer,
     "Privacy/StartErasure/Function": erase_a_customer,
     "Orders/SweepOrders/Function": break_a_checkout,

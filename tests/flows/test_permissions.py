@@ -18,6 +18,16 @@ STOCK, RETURNS = "Inventory/Stock/Table", "Returns/Returns/Table"
 REFUSED = "explicit deny in a resource-based policy"
 
 
+def switch(shop: Shop, path: str, state: str) -> None:
+    """Enables a schedule that is disabled in this stage, or disables it."""
+    schedule = shop.rehearsal.resource(path)
+    scheduler = shop.rehearsal.client("scheduler")
+    named = {"Name": schedule.physical_id, "GroupName": schedule.properties["GroupName"]}
+    stated = scheduler.get_schedule(**named)
+    kept = ("ScheduleExpression", "FlexibleTimeWindow", "Target")
+    scheduler.update_schedule(**named, **{each: stated[each] for each in kept}, State=state)
+
+
 def everything_fails(shop: Shop) -> None:
     """Messages have no meaning, a file is gone, and streams and schedules are given up."""
     rehearsal = shop.rehearsal
@@ -39,9 +49,12 @@ def everything_fails(shop: Shop) -> None:
         shop.resume(path)
     shop.settle()
 
-    for path in ("Orders/SweepOrders", "Payments/SweepPayments"):
+    switch(shop, "Orders/PlaceCanary/Schedule", "ENABLED")
+    shop.pass_time(hours=2)
+    for path in ("Orders/PlaceCanary", "Orders/SweepOrders", "Payments/SweepPayments"):
         rehearsal.faults.plan(FAULTS["gone"], target=f"{path}/Queue")
     shop.pass_time(hours=1)
+    switch(shop, "Orders/PlaceCanary/Schedule", "DISABLED")
     the_bus_delivers_nothing(shop)
 
 

@@ -57,7 +57,7 @@ def play(run: Run) -> SmokeReport:
                 run.report.problems += remove_left(run, staff)
             part.play()
         finally:
-            if part:
+            if part is not None:
                 part.leave()
     return run.finish()
 
