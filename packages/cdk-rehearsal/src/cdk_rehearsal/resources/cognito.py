@@ -4,6 +4,30 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
 from cdk_rehearsal.resources.registry import Resource, creates
 
+CLIENT_SETTINGS = (
+    "AccessTokenValidity",
+    "AllowedOAuthFlows",
+    "AllowedOAuthFlowsUserPoolClient",
+    "AllowedOAuthScopes",
+    "AuthSessionValidity",
+    "CallbackURLs",
+    "DefaultRedirectURI",
+    "EnableTokenRevocation",
+    "ExplicitAuthFlows",
+    "IdTokenValidity",
+    "LogoutURLs",
+    "PreventUserExistenceErrors",
+    "ReadAttributes",
+    "RefreshTokenValidity",
+    "SupportedIdentityProviders",
+    "TokenValidityUnits",
+    "WriteAttributes",
+)
+"""The settings of a client that can be changed.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cognito-userpoolclient.html
+"""
+
 
 @creates("AWS::Cognito::UserPool")
 def create_user_pool(deployment: Deployment, resource: Resource, properties: Properties) -> None:
@@ -65,27 +89,7 @@ def create_user_pool_client(
     """
     client = deployment.client("cognito-idp").create_user_pool_client(
         ClientName=properties.take("ClientName") or resource.generated_name(128),
-        **properties.pick(
-            "AccessTokenValidity",
-            "AllowedOAuthFlows",
-            "AllowedOAuthFlowsUserPoolClient",
-            "AllowedOAuthScopes",
-            "AuthSessionValidity",
-            "CallbackURLs",
-            "DefaultRedirectURI",
-            "EnableTokenRevocation",
-            "ExplicitAuthFlows",
-            "GenerateSecret",
-            "IdTokenValidity",
-            "LogoutURLs",
-            "PreventUserExistenceErrors",
-            "ReadAttributes",
-            "RefreshTokenValidity",
-            "SupportedIdentityProviders",
-            "TokenValidityUnits",
-            "UserPoolId",
-            "WriteAttributes",
-        ),
+        **properties.pick("GenerateSecret", "UserPoolId", *CLIENT_SETTINGS),
     )["UserPoolClient"]
     resource.physical_id = client["ClientId"]
     resource.attributes = {"ClientId": client["ClientId"], "Name": client["ClientName"]}

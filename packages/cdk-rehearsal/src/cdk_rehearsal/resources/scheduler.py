@@ -4,7 +4,7 @@ from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.resources.registry import Release, Resource, creates, updates
 from cdk_rehearsal.services.schedules import PARAMETERS
 
 
@@ -29,16 +29,33 @@ def create_schedule(deployment: Deployment, resource: Resource, properties: Prop
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedule.html
     """
-    properties.ignore("KmsKeyArn")
     name = properties.take("Name") or resource.generated_name(64)
+    arn = deployment.client("scheduler").create_schedule(Name=name, **_stated(properties))
+    resource.physical_id = name
+    resource.attributes = {"Arn": arn["ScheduleArn"]}
+
+
+@updates("AWS::Scheduler::Schedule", except_for=("GroupName", "Name"))
+def update_schedule(
+    deployment: Deployment, resource: Resource, properties: Properties, _: Release
+) -> None:
+    """Changes a schedule.
+
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
+    """
+    properties.ignore("Name")
+    deployment.client("scheduler").update_schedule(Name=resource.physical_id, **_stated(properties))
+
+
+def _stated(properties: Properties) -> dict[str, Any]:
+    properties.ignore("KmsKeyArn")
     window = properties.section("FlexibleTimeWindow")
-    arn = deployment.client("scheduler").create_schedule(
-        Name=name,
-        FlexibleTimeWindow={
+    return {
+        "FlexibleTimeWindow": {
             "Mode": window.require("Mode"),
             **_numbers(window, "MaximumWindowInMinutes"),
         },
-        Target=_target(properties.section("Target")),
+        "Target": _target(properties.section("Target")),
         **properties.pick(
             "Description",
             "EndDate",
@@ -48,9 +65,7 @@ def create_schedule(deployment: Deployment, resource: Resource, properties: Prop
             "StartDate",
             "State",
         ),
-    )["ScheduleArn"]
-    resource.physical_id = name
-    resource.attributes = {"Arn": arn}
+    }
 
 
 def _target(part: Properties) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from botocore import xform_name
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.kinds import WITHOUT_PART
 from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.cognito import CLIENT_SETTINGS
 from cdk_rehearsal.resources.registry import (
     Release,
     Resource,
@@ -92,6 +93,19 @@ def update_subscription(
         )
 
 
+@updates("AWS::Cognito::UserPoolClient", *CLIENT_SETTINGS)
+def update_user_pool_client(
+    deployment: Deployment, resource: Resource, properties: Properties, _: Release
+) -> None:
+    """Changes the settings of a client of a user pool.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPoolClient.html
+    """
+    deployment.client("cognito-idp").update_user_pool_client(
+        ClientId=resource.physical_id, **properties.pick("UserPoolId", *CLIENT_SETTINGS)
+    )
+
+
 @updates("AWS::ApiGatewayV2::Stage", "DefaultRouteSettings", "RouteSettings", "StageVariables")
 def update_stage(
     deployment: Deployment, resource: Resource, properties: Properties, _: Release
@@ -136,6 +150,32 @@ _deletes_by_id("AWS::EventsV2::Subscriber", "eventbridgev2", "DeleteSubscriber",
 _deletes_by_id("AWS::Logs::LogGroup", "logs", "DeleteLogGroup", "logGroupName")
 _deletes_by_id("AWS::SNS::Subscription", "sns", "Unsubscribe", "SubscriptionArn")
 _deletes_by_id("AWS::Scheduler::ScheduleGroup", "scheduler", "DeleteScheduleGroup", "Name")
+_deletes_by_id(
+    "AWS::StepFunctions::StateMachine", "stepfunctions", "DeleteStateMachine", "stateMachineArn"
+)
+
+
+@deletes("AWS::Cognito::UserPoolClient")
+def delete_user_pool_client(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a client of a user pool."""
+    deployment.client("cognito-idp").delete_user_pool_client(
+        ClientId=resource.physical_id, UserPoolId=resource.properties["UserPoolId"]
+    )
+
+
+@deletes("AWS::Cognito::UserPoolGroup")
+def delete_user_pool_group(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a group of a user pool."""
+    deployment.client("cognito-idp").delete_group(
+        GroupName=resource.physical_id, UserPoolId=resource.properties["UserPoolId"]
+    )
+
+
+@deletes("AWS::Scheduler::Schedule")
+def delete_schedule(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a schedule."""
+    group = resource.properties.get("GroupName", "default")
+    deployment.client("scheduler").delete_schedule(Name=resource.physical_id, GroupName=group)
 
 
 @deletes("AWS::CloudWatch::Alarm")
