@@ -66,6 +66,11 @@ def place(new: Change[Order], cause: Cause) -> tuple[Order, bool]:
     return _orders.require(new.after.order_id), False
 
 
+def place_once(new: Change[Order], cause: Cause) -> None:
+    """Stores a new order, unless there is one under its id."""
+    _orders.commit(None, new, cause)
+
+
 def confirm(order_id: str, cause: Cause) -> tuple[Order, bool]:
     """Returns the order, and whether it is confirmed by this call. Raises OrderClosed."""
     return _orders.change(order_id, lambda order: order.confirm(datetime.now(UTC)), cause)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from lambdas.eventing import telemetry, vault
 from lambdas.eventing.consumer import consumer
-from lambdas.eventing.declaration import GET, PUT
+from lambdas.eventing.declaration import PUT
 from lambdas.eventing.event import Delivery
 from lambdas.orders import domain, order_store
 from lambdas.orders.events import Address, CanaryDue, OrderPlaced, PaymentMethod
@@ -13,7 +13,7 @@ from lambdas.orders.events import Address, CanaryDue, OrderPlaced, PaymentMethod
 @consumer(
     CanaryDue,
     publishes=(OrderPlaced,),
-    uses=(GET, PUT, *order_store.BY_CUSTOMER.find, *vault.deposits(Address, PaymentMethod)),
+    uses=(PUT, *order_store.BY_CUSTOMER.find, *vault.deposits(Address, PaymentMethod)),
 )
 def handler(delivery: Delivery[CanaryDue]) -> None:
     """Measures how long the last canary order took, and places the next one.
@@ -25,4 +25,4 @@ def handler(delivery: Delivery[CanaryDue]) -> None:
     for last in order_store.of_customer(domain.CANARY, limit=1, after=None).found:
         waited = last.ended_at(now) - last.placed_at
         telemetry.measure("CanaryOrder", waited / timedelta(milliseconds=1))
-    order_store.place(domain.canary(delivery.event_id, now), delivery)
+    order_store.place_once(domain.canary(delivery.event_id, now), delivery)
