@@ -17,6 +17,7 @@ from botocore.client import BaseClient, ClientCreator
 from botocore.endpoint_provider import EndpointProvider
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.model import ServiceModel
+from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
 
 from cdk_rehearsal.moto_patches.speed.direct import is_as_made
@@ -27,7 +28,7 @@ _alias: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # t
 _aliaser = EventAliaser(HierarchicalEmitter())
 _accepts_kwargs: Any = botocore.hooks.accepts_kwargs
 _make_class: Callable[..., type] = ClientCreator._create_client_class  # type: ignore[attr-defined]
-_canonical: Callable[[SigV4Auth, Any], str] = SigV4Auth.canonical_request
+_auth: Callable[..., Any] = RequestSigner.get_auth_instance
 _IN_HEADERS = (SigV4Auth, S3SigV4Auth)
 _classes: dict[str, type] = {}
 _providers: dict[int, tuple[Any, EndpointProvider]] = {}
@@ -65,7 +66,7 @@ def patch(patches: Patches) -> None:
     # Nobody renames events but botocore itself, whose list is the same for all clients.
     patches.set(EventAliaser, "_alias_event_name", lambda _, name: _alias(_aliaser, name))
     patches.set(botocore.hooks, "accepts_kwargs", _accepts)
-    patches.set(SigV4Auth, "canonical_request", _unsigned)
+    patches.set(RequestSigner, "get_auth_instance", _unsigned)
     # Each request would describe the program again, as the client has already done.
     patches.set(UserAgentString, "rebuild_and_replace_user_agent_handler", _nothing)
 
@@ -87,9 +88,12 @@ def _load_model(_: Any, service_name: str, api_version: str | None = None) -> Se
     return _model(service_name, api_version)
 
 
-def _unsigned(auth: SigV4Auth, request: Any) -> str:
-    # moto reads the header's region and key, and checks no signature. Presigned URLs are signed.
-    return "" if type(auth) in _IN_HEADERS else _canonical(auth, request)
+def _unsigned(signer: RequestSigner, *args: Any, **options: Any) -> Any:
+    # moto reads the header's region and key, and checks no signature of a client's request.
+    auth = _auth(signer, *args, **options)
+    if type(auth) in _IN_HEADERS:
+        auth.canonical_request = lambda _: ""
+    return auth
 
 
 def _nothing(_: UserAgentString, **__: Any) -> None:
