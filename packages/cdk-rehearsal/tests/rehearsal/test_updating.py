@@ -28,7 +28,7 @@ from cdk_rehearsal.topology import (
     free_pairs,
     pairs_of,
 )
-from rehearsal.cloud import Cloud, arn, ref, write_assembly
+from rehearsal.cloud import Cloud, arn, write_assembly
 
 Templates = dict[str, dict[str, Any]]
 
