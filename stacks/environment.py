@@ -290,7 +290,6 @@ PROD = Environment(
     usd_per_month=125,
     email_sender="orders@orderflow.example",
     emails_per_second=14,
-    canary=True,
 )
 
 _ENVIRONMENTS = {environment.name: environment for environment in (DEV, PROD)}
