@@ -6,7 +6,7 @@ import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -475,14 +475,20 @@ def test_requests_have_metrics(template: Cloud, rehearse: Rehearse) -> None:
     assert [total(f"Url{name}Count") for name in ("Request", "4xx", "5xx")] == [4, 1, 2]
 
 
-def test_a_url_is_served(template: Cloud, rehearse: Rehearse) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_a_url_is_served_and_reached_at_the_endpoint_of_aws_by_the_header_host(
+    template: Cloud, rehearse: Rehearse, named: bool
+) -> None:
     url(template)
     shop = rehearse()
-    (address,) = shop.serve_apis().values()
+    (address,), headers = shop.serve_apis().values(), {}
+    if named:
+        domain = shop.resource("Shop/Url", "AWS::Lambda::Url").attributes["FunctionUrl"][8:-1]
+        address, headers = shop.serve(), {"Host": domain}
 
     def fetch() -> Any:
         opener = build_opener(ProxyHandler({}))
-        with opener.open(f"{address}/a/b?c=1", timeout=30) as response:
+        with opener.open(Request(f"{address}/a/b?c=1", headers=headers), timeout=30) as response:
             return json.loads(response.read())
 
     with ThreadPoolExecutor(1) as pool:

@@ -944,9 +944,11 @@ class TestServed:
         }
     """
 
-    def sent(self, shop: Rehearsal, path: str, **options: Any) -> tuple[int, Any, bytes]:
+    def sent(
+        self, shop: Rehearsal, path: str, *, at: str = "", **options: Any
+    ) -> tuple[int, Any, bytes]:
         """Send a request from another thread while the rehearsal runs."""
-        (url,) = shop.serve_apis().values()
+        (url,) = [at] if at else shop.serve_apis().values()
 
         def fetch() -> tuple[int, Any, bytes]:
             with OPENER.open(Request(url + path, **options), timeout=30) as response:
@@ -974,6 +976,20 @@ class TestServed:
         assert (event["body"], event["isBase64Encoded"]) == ('{"ü": 1}', False)
         assert (event["cookies"], event["headers"]["x-mine"]) == (["a=1"], "yes")
         assert event["headers"]["host"] == event["requestContext"]["domainName"]
+
+    def test_at_the_endpoint_of_aws_the_header_host_names_the_api(
+        self, template: Cloud, rehearse: Rehearse
+    ) -> None:
+        """Clients of a deployed API need no other URL. Other domains of APIs are not found."""
+        echo(template, "GET /things")
+        shop = rehearse()
+        domain = f"{shop.physical_id('Shop/Api')}.execute-api.{shop.region}.amazonaws.com"
+        for host in (domain, domain.upper(), f"{domain}:443"):
+            status, _, body = self.sent(shop, "/things", at=shop.serve(), headers={"Host": host})
+            assert (status, json.loads(body)["requestContext"]["domainName"]) == (200, domain)
+        with pytest.raises(HTTPError, match="404") as other:
+            self.sent(shop, "/things", at=shop.serve(), headers={"Host": f"other-{domain}"})
+        other.value.close()
 
     def test_a_binary_answer_and_its_cookies_arrive(
         self, template: Cloud, rehearse: Rehearse
