@@ -105,12 +105,14 @@ class Orders(ContextStack):
             enabled=platform.environment.canary,
         )
         self.alarm(
-            "CanarySlow",
+            "CanaryOverdue",
             "CanaryOrder",
             threshold=_CANARY_MS,
             statistic="Maximum",
-            meaning="A canary order took too long: customers' orders do, too.",
-            page="a-canary-order-takes-too-long",
+            over=_CANARY_EVERY,
+            expected=platform.environment.canary,
+            meaning="A canary order took too long, as customers' orders do, or none is placed.",
+            page="canary-orders-are-overdue",
         )
         self.alarm(
             "Expired",

@@ -13,7 +13,12 @@ RUNBOOK = "docs/runbook.md"
 
 
 class Alarm(cloudwatch.Alarm):
-    """Fires when `metric` reaches `threshold` for `periods` periods. Missing data count as good."""
+    """Fires when `metric` reaches `threshold` for `periods` periods.
+
+    Missing data count as good, or as bad if the metric is `expected`: CloudWatch looks back three
+    periods for the last value before it counts one as missing.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+    """
 
     def __init__(
         self,
@@ -26,6 +31,7 @@ class Alarm(cloudwatch.Alarm):
         meaning: str,
         page: str,
         periods: int = 1,
+        expected: bool = False,
     ) -> None:
         super().__init__(
             scope,
@@ -34,7 +40,9 @@ class Alarm(cloudwatch.Alarm):
             threshold=threshold,
             evaluation_periods=periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING
+            if expected
+            else cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=f"{meaning} What to do: {RUNBOOK}#{page}",
         )
         self.add_alarm_action(actions.SnsAction(platform.alarm_topic))

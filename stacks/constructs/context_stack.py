@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from constructs import Construct
 
 from lambdas.eventing.declaration import Handler
 from lambdas.eventing.settings import Settings
 from stacks.constructs.alarm import Alarm
 from stacks.constructs.context_table import ContextTable
-from stacks.constructs.metric import service_metric
+from stacks.constructs.metric import FIVE_MINUTES, service_metric
 from stacks.constructs.platform import Platform
 from stacks.constructs.python_function import PythonFunction
 
@@ -58,10 +58,19 @@ class ContextStack(Stack):
         meaning: str,
         page: str,
         statistic: str = "Sum",
+        over: Duration = FIVE_MINUTES,
+        expected: bool = False,
     ) -> None:
-        """Adds an alarm on a metric that the context's handlers count, over five minutes."""
+        """Adds an alarm on a metric that the context's handlers count, `over` a period.
+
+        It fires without the metric, too, if there is always to be one.
+        """
         metric = service_metric(
-            self.platform, context=self.node.id.lower(), name=counted, statistic=statistic
+            self.platform,
+            context=self.node.id.lower(),
+            name=counted,
+            statistic=statistic,
+            period=over,
         )
         Alarm(
             self,
@@ -71,6 +80,7 @@ class ContextStack(Stack):
             threshold=threshold,
             meaning=meaning,
             page=page,
+            expected=expected,
         )
 
     def _given(self, settings: Settings | None) -> dict[str, Any]:

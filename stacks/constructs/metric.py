@@ -5,6 +5,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from stacks.constructs.platform import Platform
 
+FIVE_MINUTES = Duration.minutes(5)
+"""The period of metrics, unless they are rarer."""
+
 
 def namespace(platform: Platform) -> str:
     """Returns the namespace of the stage's own metrics."""
@@ -12,15 +15,20 @@ def namespace(platform: Platform) -> str:
 
 
 def service_metric(
-    platform: Platform, *, context: str, name: str, statistic: str = "Sum"
+    platform: Platform,
+    *,
+    context: str,
+    name: str,
+    statistic: str = "Sum",
+    period: Duration = FIVE_MINUTES,
 ) -> cloudwatch.Metric:
-    """Returns the metric that the handlers of a context count as `name`, over five minutes."""
+    """Returns the metric that the handlers of a context count as `name`, over a period."""
     return cloudwatch.Metric(
         namespace=namespace(platform),
         metric_name=name,
         dimensions_map={"service": context},
         statistic=statistic,
-        period=Duration.minutes(5),
+        period=period,
     )
 
 
@@ -33,7 +41,7 @@ def sms_spending() -> cloudwatch.Metric:
         namespace="AWS/SNS",
         metric_name="SMSMonthToDateSpentUSD",
         statistic="Maximum",
-        period=Duration.minutes(5),
+        period=FIVE_MINUTES,
     )
 
 
@@ -45,5 +53,5 @@ def share(
         expression="IF(whole >= 20, 100 * part / whole, 0)",
         using_metrics={"part": part, "whole": whole},
         label=label,
-        period=Duration.minutes(5),
+        period=FIVE_MINUTES,
     )

@@ -10,22 +10,13 @@ from lambdas.returns.return_store import DECISIONS
 from tests.flows.scenario import Scenario, let_an_authorization_end
 from tests.flows.shop import FOREVER, Shop
 from tests.flows.test_declarations import everything, put
+from tools.demo import schedules
 from tools.demo.supplier import BUCKET
 from tools.faults.shop import ROUTES
 from tools.permissions.__main__ import EXPLANATIONS
 
 STOCK, RETURNS = "Inventory/Stock/Table", "Returns/Returns/Table"
 REFUSED = "explicit deny in a resource-based policy"
-
-
-def switch(shop: Shop, path: str, state: str) -> None:
-    """Enables a schedule that is disabled in this stage, or disables it."""
-    schedule = shop.rehearsal.resource(path)
-    scheduler = shop.rehearsal.client("scheduler")
-    named = {"Name": schedule.physical_id, "GroupName": schedule.properties["GroupName"]}
-    stated = scheduler.get_schedule(**named)
-    kept = ("ScheduleExpression", "FlexibleTimeWindow", "Target")
-    scheduler.update_schedule(**named, **{each: stated[each] for each in kept}, State=state)
 
 
 def everything_fails(shop: Shop) -> None:
@@ -49,12 +40,12 @@ def everything_fails(shop: Shop) -> None:
         shop.resume(path)
     shop.settle()
 
-    switch(shop, "Orders/PlaceCanary/Schedule", "ENABLED")
+    schedules.enable(rehearsal, "Orders/PlaceCanary/Schedule")
     shop.pass_time(hours=2)
     for path in ("Orders/PlaceCanary", "Orders/SweepOrders", "Payments/SweepPayments"):
         rehearsal.faults.plan(FAULTS["gone"], target=f"{path}/Queue")
     shop.pass_time(hours=1)
-    switch(shop, "Orders/PlaceCanary/Schedule", "DISABLED")
+    schedules.disable(rehearsal, "Orders/PlaceCanary/Schedule")
     the_bus_delivers_nothing(shop)
 
 

@@ -55,7 +55,7 @@ WATCHED: dict[tuple[str, str], Watch] = {
     ("AWS/States", "ExecutionsAborted"): Watch("StateMachineArn", "Sum", 1),
     ("AWS/States", "ExecutionsFailed"): Watch("StateMachineArn", "Sum", 5),
     ("AWS/States", "ExecutionsTimedOut"): Watch("StateMachineArn", "Sum", 5),
-    ("Orderflow", "CanaryOrder"): Watch("service", "Maximum", 60_000),
+    ("Orderflow", "CanaryOrder"): Watch("service", "Maximum", 60_000, 30 * MINUTE_S),
     ("Orderflow", "DisputedPayments"): Watch("service", "Sum", 1),
     ("Orderflow", "EscalatedReturns"): Watch("service", "Sum", 1),
     ("Orderflow", "ExpiringAuthorizations"): Watch("service", "Sum", 1),

@@ -55,9 +55,12 @@ class TestAlarms:
             meaning = _PAGE.sub("", alarm.properties["AlarmDescription"])
             assert len(meaning.split()) >= 4, alarm
 
-    def test_missing_data_is_no_alarm(self, shop: Assembly) -> None:
+    def test_missing_data_are_an_alarm_only_of_the_canary(self, shop: Assembly, stage: str) -> None:
+        """Nothing else happens in each period, whether customers come or not."""
+        expected = {"Orders/CanaryOverdue"} if environment(stage).canary else set()
         for alarm in shop.of_type("AWS::CloudWatch::Alarm"):
-            assert alarm.properties["TreatMissingData"] == "notBreaching", alarm
+            treatment = "breaching" if alarm.path in expected else "notBreaching"
+            assert alarm.properties["TreatMissingData"] == treatment, alarm
 
     def test_only_cloudwatch_and_budgets_may_publish_to_the_topic_and_only_with_tls(
         self, shop: Assembly

@@ -268,7 +268,7 @@ def _add(evidence: Evidence, table: str, item: Item) -> None:
 
 def _add_event(evidence: Evidence, outbox: OutboxItem) -> None:
     envelope = msgspec.json.decode(outbox.detail)
-    if not _is_synthetic(envelope):
+    if not is_synthetic(envelope):
         event = bus_event(outbox.detail_type, envelope)
         evidence.committed[event.id] = event
 
@@ -302,7 +302,7 @@ def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
                 evidence.unreadable.append(f"{table}, {key}: {error}")
     for record in shop.meter.of("published"):
         event = record.detail["event"]
-        if not _is_synthetic(event["detail"]):
+        if not is_synthetic(event["detail"]):
             evidence.published.append(bus_event(event["detail-type"], event["detail"]))
     dead = set(shop.dead_letter_queues())
     for queue, depth in shop.queue_depths().items():
@@ -356,7 +356,8 @@ def bus_event(detail_type: str, envelope: dict[str, Any]) -> BusEvent:
     return BusEvent(event_id, detail_type, envelope["subject"], envelope["data"], copy)
 
 
-def _is_synthetic(envelope: Mapping[str, Any]) -> bool:
+def is_synthetic(envelope: Mapping[str, Any]) -> bool:
+    """Whether an event follows from a test of the deployed system, not from a customer."""
     return envelope.get("synthetic") is True
 
 

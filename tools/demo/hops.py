@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cdk_rehearsal import Record
 from tools.demo.customers import ApiAnswer
+from tools.demo.evidence import is_synthetic
 from tools.demo.timeline import words
 
 
@@ -105,7 +106,7 @@ class HopCounts:
             if error := record.detail["error"]:
                 self.errors[record.target][error["errorType"]] += 1
         elif record.kind == "published":
-            self.published[record.source] += 1
+            self.published[record.source] += not is_synthetic(record.detail["event"]["detail"])
         elif record.kind == "delivery" and record.detail.get("failed"):
             self.failed[record.target] += len(record.detail["failed"])
 

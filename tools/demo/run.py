@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cdk_rehearsal import Record, Rehearsal
-from tools.demo import sample
+from tools.demo import sample, schedules
 from tools.demo.audit import Check
 from tools.demo.books import Books
 from tools.demo.carrier import SimulatedCarrier
@@ -37,6 +37,7 @@ _LONGEST_S = 2 * 86_400
 
 _TRIES = 10
 _TRY_AGAIN_AFTER = timedelta(minutes=1)
+_CANARY = "Orders/PlaceCanary/Schedule"
 _OVERDUE_AFTER = timedelta(days=6)
 """Longer than the carrier's deadline for a parcel."""
 
@@ -120,6 +121,9 @@ def rehearse(
 ) -> DemoRun:
     """Runs the synthesized application. If `hurried`, does not keep pace with real time.
 
+    The canary is paused while customers come and days pass, so that all calls are those of their
+    orders: it has placed its first order before, and goes on if the application stays open.
+
     Calls `announce` when the application is ready, with the URL of its page if it has one, `opened`
     before customers come, `arrivals` of them per second, and `conclude` before it is removed. With
     `hold`, it stays open then, until Ctrl-C. With `stay_at`, so many customers per second keep
@@ -172,15 +176,17 @@ def rehearse(
             _supply(shop, setup.files, pace, display)
             _price(staff, setup.catalogue, pace, display)
             _prefer_all(customers, visits, pace, display)
+            resume_canary = schedules.disable(shop, _CANARY)
             opened(shop)
             _serve(customers, visits, arrivals, seed, pace, display)
             if setup.lost_parcels:
-                display.phase("days pass until lost parcels are overdue")
+                display.phase("days pass, without canary orders, until lost parcels are overdue")
                 pace.skip(_OVERDUE_AFTER, display.tick)
         evidence, checks = books.audit()
         seconds = _monotonic() - started
         run = DemoRun(evidence, checks, journal, counts, timelines, seconds, shop.meter.records)
         conclude(shop, run)
+        resume_canary()
         if stay_at is not None:
             display.phase("customers keep coming")
             door.open(stay_at)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cdk_rehearsal import Record
 from tools.demo.customers import ApiAnswer
+from tools.demo.evidence import is_synthetic
 
 ENDS = {
     "OrderConfirmed.v2": "confirmed",
@@ -61,7 +62,7 @@ class OrderTimeline:
 
 
 class Timelines:
-    """All timelines, by the shop's order ids."""
+    """The timelines of all customers' orders, by the shop's order ids."""
 
     def __init__(self, names: dict[str, str]) -> None:
         """`names` has the customers' ids of orders by the shop's ids."""
@@ -101,7 +102,8 @@ class Timelines:
         envelope = event["detail"]
         data = envelope["data"]
         type_ = event["detail-type"]
-        if "order_id" not in data or type_ in _REDUNDANT or "supersededby" in envelope:
+        redundant = type_ in _REDUNDANT or "supersededby" in envelope
+        if "order_id" not in data or redundant or is_synthetic(envelope):
             return
         time = datetime.fromisoformat(envelope["time"]).timestamp()
         timeline = self._timeline(data["order_id"])

@@ -199,3 +199,12 @@ def test_amounts_of_different_currencies_are_not_added() -> None:
 def test_shop_knows_the_same_order_by_the_same_id() -> None:
     assert shop_id_of(order("A")) == shop_id_of(order("A"))
     assert shop_id_of(order("A")) != shop_id_of(order("B"))
+
+
+def test_synthetic_orders_have_no_timeline() -> None:
+    timelines = Timelines({})
+    for type_ in ("OrderPlaced.v2", "OrderRejected.v2"):
+        record = published(type_, "01.000000", lines=[{}])
+        record.detail["event"]["detail"]["synthetic"] = True
+        timelines.on_record(record)
+    assert (timelines.by_order, +timelines.statuses, timelines.ended) == ({}, {}, [])

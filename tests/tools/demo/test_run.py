@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -19,15 +19,15 @@ from cdk_rehearsal import Rehearsal
 from tests.support.assemblies import assembly_directory
 from tests.tools.demo.printed import assert_each_line_adds_up
 from tests.tools.demo.test_files import HEADER, write
-from tools.demo import pace
+from tools.demo import pace, sample
 from tools.demo.audit import Check, audit
 from tools.demo.audit.payments import LEDGER
 from tools.demo.csv_file import FileContent
-from tools.demo.display import LiveDisplay
+from tools.demo.display import Display, LiveDisplay
 from tools.demo.evidence import ORDERS, PAYMENTS, PROVIDER, STOCK, Evidence, gather
 from tools.demo.json_report import report
 from tools.demo.orders_file import CustomerOrder, read_orders
-from tools.demo.run import DemoRun, DemoSetup, rehearse
+from tools.demo.run import DemoRun, DemoSetup, rehearse, setup_of
 from tools.demo.stock_file import plenty_for
 from tools.demo.summary import show_summary
 from tools.demo.supplier import files_of
@@ -263,3 +263,23 @@ def test_command_gives_the_same_report_in_another_process(
     expected = observed.report()
     del expected["seconds"]
     assert report == expected
+
+
+def test_no_canary_order_is_placed_while_a_tool_counts_those_of_customers(
+    shared_directory: Path,
+) -> None:
+    """Although days pass until a lost parcel is overdue."""
+    orders = read_orders(sample.ORDERS).items[:2]
+    setup = setup_of(plenty_for(orders), plain_visits(orders), is_sample=False)
+    run = rehearse(
+        assembly_directory("prod", shared_directory),
+        replace(setup, lost_parcels=1),
+        seed=1,
+        display=Display(Console(quiet=True)),
+        hurried=True,
+    )
+
+    assert run.passes, [check for check in run.checks if not check.holds]
+    assert run.counts.invocations["Orders/PlaceCanary/Function"] == 1
+    assert run.timelines.by_order.keys() == run.evidence.orders.keys()
+    assert len(run.evidence.orders) == len(orders)
