@@ -11,8 +11,7 @@ from stacks.environment import Environment
 LONGEST_S = 15 * 60
 """The longest load without --force, in seconds."""
 UTMOST_S = 45 * 60
-"""The longest load at all: tokens are valid for an hour, and cleaning up needs them.
-https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html"""
+"""The longest load at all: tokens are valid for an hour, and cleaning up needs them."""
 
 _DURATION = re.compile(r"(?:(\d{1,4})m)?(?:(\d{1,5})s)?")
 

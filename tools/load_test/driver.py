@@ -19,6 +19,7 @@ import msgspec
 
 from stacks.constructs.packaging import Target, digest_of, install, put_in_place
 from tools.load_test.bounds import Bounds
+from tools.smoke.stage import TIMEOUT_S
 from workspace.isolation import PROJECT, allowed
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -27,9 +28,6 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _PERIOD_S = 5
 """PERIOD_S of the locustfile: so many users place one order per second."""
-_TIMEOUT_S = 35.0
-"""Longer than API Gateway waits for a function.
-https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 _LATE_S = 30
 """How much later than planned the last order may be sent."""
 _ENDING_S = 60.0
@@ -100,7 +98,7 @@ def place(orders: Orders, bounds: Bounds, meanwhile: Callable[[], object]) -> li
             "orders": bounds.orders,
             "rate": bounds.rate,
             "answers": str(answers),
-            "timeout_s": _TIMEOUT_S,
+            "timeout_s": TIMEOUT_S,
         }
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -136,7 +134,7 @@ def _command(bounds: Bounds) -> list[str]:
         *("--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
         *("--users", str(users), "--spawn-rate", f"{bounds.rate:g}"),
         # It ends itself with the last order. If answers are slow, that is later.
-        *("--run-time", f"{bounds.seconds + _LATE_S}s", "--stop-timeout", f"{_TIMEOUT_S:.0f}"),
+        *("--run-time", f"{bounds.seconds + _LATE_S}s", "--stop-timeout", f"{TIMEOUT_S:.0f}"),
     ]
 
 

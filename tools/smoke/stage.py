@@ -17,7 +17,7 @@ from tools.deployed import resources_of
 
 _SUFFIX = re.compile(r"[0-9A-F]{8}$")
 """What the CDK appends to logical ids."""
-_TIMEOUT_S = 35.0
+TIMEOUT_S = 35.0
 """Longer than API Gateway waits for a function.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 _AWS = ".amazonaws.com"
@@ -60,7 +60,7 @@ class Stage:
         """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
         self.client = cache(partial(self._noting, client))
         self._endpoint = endpoint
-        self._web = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S)
+        self._web = urllib3.PoolManager(retries=False, timeout=TIMEOUT_S)
 
     def _noting(self, make: Callable[[str], Any], service: str) -> Any:
         """Returns the client of a service that notes its calls."""
