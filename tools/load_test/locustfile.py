@@ -34,7 +34,7 @@ class Customer(HttpUser):  # type: ignore[misc]  # Locust is not installed where
         at_once = max(1, int(JOB["rate"]))
         gevent.sleep(next(USERS) % at_once / JOB["rate"])
 
-    @task
+    @task  # type: ignore[untyped-decorator]
     def order(self) -> None:
         """Places an order, unless all have been placed."""
         number = next(NUMBERS)
