@@ -7,6 +7,8 @@ BASE := main
 ARGS :=
 ENDPOINT :=
 SHIFT :=
+RATE :=
+FOR := 60s
 UV := uv==0.13.9
 
 # Commands see an allow-list of environment variables and no settings files: workspace/isolation.py.
@@ -17,6 +19,8 @@ CDK := $(ACCOUNT) node node_modules/aws-cdk/bin/cdk
 # So does a replay of the rules of AWS at an endpoint.
 PARITY = $(RUN) $(if $(ENDPOINT)$(findstring --endpoint,$(ARGS)),--account) \
 	python packages/cdk-rehearsal/tests/parity.py
+# With a rate, orders are placed on a stage, which has to be named.
+LOAD_TEST = $(ACCOUNT) python -m tools.load_test --rate $(RATE) --for $(FOR) $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 PACKAGING := $(addprefix stacks/constructs/,packaging.py bytecode.py bytecode.mjs)
 CODE := app.py stacks lambdas tests tools packages workspace
 
@@ -31,7 +35,7 @@ setup: .build/host.stamp .build/lambda.stamp ## install all dependencies, into t
 demo: .build/host.stamp ## watch orders flow through the synthesized templates; options: ARGS="--help"
 	@$(RUN) python -m tools.demo $(ARGS)
 
-test: setup ## run all tests, offline; some of them: ARGS="tests/orders -k twice"
+test: setup $(if $(CI),.build/locust.stamp) ## run all tests, offline; some of them: ARGS="tests/orders -k twice"
 	@$(RUN) python -m pytest -n auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 runtime: setup ## run the tests of handlers, API and flows on the classic bus and on Lambda's version of Python
@@ -165,8 +169,9 @@ cost: .build/host.stamp ## rehearse orders and list what they cost, in use and i
 capacity: .build/host.stamp ## rehearse orders and list how many per second each hop carries, and why; options: ARGS="--help"
 	@$(RUN) python -m tools.capacity $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
-load: .build/host.stamp ## rehearse an overload in virtual time: backlogs, latency, recovery; options: ARGS="--help"
-	@$(RUN) python -m tools.load $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
+load: .build/host.stamp $(if $(RATE),.build/locust.stamp) ## rehearse an overload in virtual time, or load a deployed stage: STAGE=dev RATE=2 FOR=60s
+	$(if $(RATE),$(named))
+	@$(if $(RATE),$(LOAD_TEST),$(RUN) python -m tools.load) $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
 
 latency: .build/host.stamp ## list what an order waits for until it is confirmed, hop by hop; options: ARGS="--help"
 	@$(RUN) python -m tools.load.latency $(if $(filter-out file,$(origin STAGE)),--stage $(STAGE)) $(ARGS)
@@ -201,6 +206,7 @@ lock: .venv/.stamp ## update the lock files from pyproject.toml and package.json
 	$(call locked,--group lambda --constraints requirements.txt,lambdas/requirements.txt)
 	$(call locked,pyproject.toml --group dev --constraints requirements.txt,requirements-dev.txt)
 	$(call locked,--group bench --constraints requirements-dev.txt,tools/bench/requirements.txt)
+	$(call locked,--group locust --constraints requirements-dev.txt,tools/load_test/requirements.txt)
 	@$(RUN) .venv/bin/npm install --package-lock-only
 
 clean: ## remove all installed files and caches
@@ -243,5 +249,9 @@ node_modules/.stamp: package-lock.json .npmrc .venv/.stamp
 
 .build/host.stamp: .venv/.stamp
 .build/lambda.stamp: node_modules/.stamp
+
+.build/locust.stamp: tools/load_test/requirements.txt .venv/.stamp
+	@$(RUN) python -m tools.load_test.driver
+	@touch $@
 
 FORCE:

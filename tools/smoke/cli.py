@@ -22,7 +22,7 @@ from tools.smoke.stage import NotDeployed, Stage
 FAILED, UNUSABLE = 1, 2
 """Exit codes: a step fails; nothing could run."""
 
-_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 8})
+RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 8})
 """FilterLogEvents is throttled first: AWS permits few calls per second."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -59,9 +59,7 @@ def smoke(
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     try:
-        found = Stage(
-            stage, partial(boto3.client, endpoint_url=endpoint, config=_RETRIES), endpoint
-        )
+        found = Stage(stage, partial(boto3.client, endpoint_url=endpoint, config=RETRIES), endpoint)
         found.require()
         run = Run(found, patience, partial(show_step, console))
         if clean:

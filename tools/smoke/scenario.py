@@ -6,11 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from lambdas.inventory.supplier_files import INCOMING, REPORTS
 from lambdas.payments.domain import SYNTHETIC_ORDER
 from lambdas.shared.vocabulary import SYNTHETIC_ITEMS
 from tools.smoke.accounts import Account
-from tools.smoke.cleaning import erase, remove_left
+from tools.smoke.cleaning import ERASING, erase, remove_left
+from tools.smoke.goods import (
+    CURRENCY,
+    IMPORTED,
+    PRICE,
+    PRICED,
+    first_order,
+    import_stock,
+    set_prices,
+)
 from tools.smoke.hops import Hop, hops
 from tools.smoke.partners import has_real_carrier, has_real_provider, report_parcel
 from tools.smoke.report import SmokeReport
@@ -19,22 +27,12 @@ from tools.smoke.stage import ApiReply
 
 SKU = f"{SYNTHETIC_ITEMS}SMOKE"
 """An item that only synthetic orders can have."""
-_SUPPLIER = "synthetic"
-_PRICE, _COST, _CURRENCY = 100, 50, "EUR"
 _UNITS = 2
-_ADDRESS = {
-    "name": "Smoke Test",
-    "street": "Main Street 1",
-    "postal_code": "10115",
-    "city": "Berlin",
-    "country": "DE",
-}
 _AROUND = timedelta(hours=1)
 """Half of the period of sales that is compared."""
 _MAILBOX = "success@simulator.amazonses.com"
 """https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html"""
 
-_PRICED = hops("Inventory/SetPrices", "Inventory/StockRelay", "Orders/KeepPriceList")
 _CHECKED_OUT = hops(
     *("Orders/PlaceOrder", "Orders/OrdersRelay", "Checkout/RunCheckout"),
     *("Inventory/ReserveStock", "Payments/AuthorizePayment"),
@@ -91,10 +89,8 @@ class _Part:
         """Removes what the run has created. Raises StepFailed."""
         run = self.run
         try:
-            passed = hops("Privacy/RequestErasure", "Privacy/ErasuresRelay", "Privacy/StartErasure")
-            passed = (*passed, *hops("Orders/CheckOrders", "Privacy/DeleteAccount"))
-            with run.step("the customer is erased", *passed):
-                erase(run, self.customer, self.staff, passed)
+            with run.step("the customer is erased", *ERASING):
+                erase(run, self.customer, self.staff)
         finally:
             with run.step("the staff account is deleted"):
                 run.accounts.delete(self.staff.pool, self.staff.email)
@@ -108,52 +104,18 @@ class _Part:
 
     def _supply(self) -> None:
         """Uploads a supplier's file, waits for its report, and sets the price of its item."""
-        run, imported = self.run, hops("Inventory/ImportStockFile")
-        bucket = run.stage.resource("Inventory", "AWS::S3::Bucket", "SupplierFilesBucket")
-        s3 = run.stage.client("s3")
-        key = f"{INCOMING}{_SUPPLIER}/smoke-{run.id}.csv"
-        rows = f"sku,quantity,unit_cost_minor,currency\n{SKU},{_UNITS},{_COST},{_CURRENCY}\n"
-        reports = f"{REPORTS}{_SUPPLIER}/smoke-{run.id}.csv/"
-
-        def listed() -> list[str]:
-            found = s3.list_objects_v2(Bucket=bucket, Prefix=reports)
-            return [each["Key"] for each in found.get("Contents", ())]
-
-        with run.step("a supplier's file is imported", *imported):
-            s3.put_object(Bucket=bucket, Key=key, Body=rows.encode())
-            try:
-                run.wait(listed, *imported)
-            finally:
-                for each in (key, *listed()):
-                    s3.delete_object(Bucket=bucket, Key=each)
-        with run.step("staff set a price", *_PRICED[:1]):
-            price = {"sku": SKU, "unit_price_minor": _PRICE, "currency": _CURRENCY}
-            answer = run.ask("PUT", "/prices", self.staff.token, {"prices": [price]})
-            (view,) = require(answer, 200)["prices"]
-            if view.get("proposal"):
-                raise StepFailed(f"the price of {SKU} waits for a colleague: POST /prices/decision")
+        run = self.run
+        with run.step("a supplier's file is imported", *IMPORTED):
+            import_stock(run, {SKU: _UNITS})
+        with run.step("staff set a price", *PRICED[:1]):
+            set_prices(run, self.staff, [SKU])
 
     def _order(self) -> None:
         run, mail = self.run, {"email": {"address": _MAILBOX}}
         with run.step("the customer asks for e-mail", *hops("Notifications/SetPreferences")):
             require(run.ask("PUT", "/preferences", self.customer.token, mail), 200)
-        line = {"sku": SKU, "quantity": 1, "unit_price_minor": _PRICE}
-        body = {
-            "currency": _CURRENCY,
-            "lines": [line],
-            "shipping_address": _ADDRESS,
-            "payment_token": "tok_approve",
-        }
-        key = {"idempotency-key": f"smoke-{run.id}"}
-
-        def placed() -> Any:
-            answer = run.ask("POST", "/orders", self.customer.token, body, key)
-            if answer.code in {"unknown_item", "price_changed"}:
-                return None  # The price has not arrived yet.
-            return require(answer, 202)
-
-        with run.step("an order is placed", *_PRICED[1:], *_CHECKED_OUT[:1]):
-            run.report.order_id = run.wait(placed, *_PRICED)["order_id"]
+        with run.step("an order is placed", *PRICED[1:], *_CHECKED_OUT[:1]):
+            run.report.order_id = first_order(run, self.customer, SKU)
 
     # -- the order ------------------------------------------------------------------------
 
@@ -251,8 +213,8 @@ class _Part:
             "activity_id": f"smoke-{run.id}",
             "kind": "viewed",
             "sku": SKU,
-            "unit_price_minor": _PRICE,
-            "currency": _CURRENCY,
+            "unit_price_minor": PRICE,
+            "currency": CURRENCY,
         }
         with run.step("sales have the view, not the order", *passed):
             before = self._sales()["views"]

@@ -17,7 +17,7 @@ from tools.deployed import resources_of
 
 _SUFFIX = re.compile(r"[0-9A-F]{8}$")
 """What the CDK appends to logical ids."""
-_TIMEOUT_S = 35.0
+TIMEOUT_S = 35.0
 """Longer than API Gateway waits for a function.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 _AWS = ".amazonaws.com"
@@ -60,7 +60,7 @@ class Stage:
         """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
         self.client = cache(partial(self._noting, client))
         self._endpoint = endpoint
-        self._web = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S)
+        self._web = urllib3.PoolManager(retries=False, timeout=TIMEOUT_S)
 
     def _noting(self, make: Callable[[str], Any], service: str) -> Any:
         """Returns the client of a service that notes its calls."""
@@ -74,7 +74,7 @@ class Stage:
 
     def require(self) -> None:
         """Raises NotDeployed if the stage has no API."""
-        _ = self._api
+        _ = self.api
 
     @cached_property
     def _outputs(self) -> Mapping[str, str]:
@@ -125,7 +125,7 @@ class Stage:
         return [physical for name, physical in found.items() if name.startswith(beginning)]
 
     @cached_property
-    def _api(self) -> tuple[str, dict[str, str]]:
+    def api(self) -> tuple[str, dict[str, str]]:
         """The URL of the API, and the headers that lead there.
 
         An emulator has no domain of AWS: it finds the API by the header Host.
@@ -149,7 +149,7 @@ class Stage:
 
         Raises urllib3.exceptions.HTTPError if the API cannot be reached.
         """
-        url, route = self._api
+        url, route = self.api
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         signed_in = {"authorization": f"Bearer {token}"} if token else {}
         begun = time.monotonic()
