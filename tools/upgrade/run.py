@@ -1,5 +1,6 @@
 """One schedule of an upgrade: stack by stack to the new release, and back, while orders flow."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -210,8 +211,11 @@ class _Upgrade:
         for stack in self._schedule.order:
             if any(f"{stack}/" in each for each in found):
                 self._shop.rehearsal.update(stack, self._head, release=NEW, mixing=AT_ONCE)
-        lasting = {*violations(self._shop.evidence())}
-        return [
-            each if each in lasting else f"the new release sees it, the old one does not: {each}"
-            for each in found
-        ]
+        lasting = {_without_figures(each) for each in violations(self._shop.evidence())}
+        hidden = "the new release sees it, the old one does not: "
+        return [each if _without_figures(each) in lasting else f"{hidden}{each}" for each in found]
+
+
+def _without_figures(violation: str) -> str:
+    """Returns a violation as it reads if another amount is missing."""
+    return re.sub(r"\d+(\.\d+)?", "#", violation)
