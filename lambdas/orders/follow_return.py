@@ -9,7 +9,12 @@ from lambdas.orders.events import Address
 from lambdas.returns.events import OrderReturned, ReturnEvent, ReturnRefused, ReturnRequested
 
 
-@consumer(ReturnRequested, OrderReturned, ReturnRefused, uses=(GET, UPDATE, formerly(PUT), *vault.keeps(Address)))
+@consumer(
+    ReturnRequested,
+    OrderReturned,
+    ReturnRefused,
+    uses=(GET, UPDATE, formerly(PUT), *vault.keeps(Address)),
+)
 def handler(delivery: Delivery[ReturnEvent]) -> None:
     """Events may overtake each other: the status moves forward only, the history is in order."""
     order_store.follow(delivery.event.order_id, delivery)
