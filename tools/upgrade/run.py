@@ -9,7 +9,6 @@ from itertools import islice
 from random import Random
 
 from cdk_rehearsal import Assembly, Mixing, RehearsalError
-from cdk_rehearsal.mixing import AT_ONCE
 from tools.faults.actions import Action
 from tools.faults.case import unrecovered, violations
 from tools.faults.scenarios import CUP, MUG
@@ -210,7 +209,7 @@ class _Upgrade:
         """Upgrades the stacks that violations name again: what is gone then was not lost."""
         for stack in self._schedule.order:
             if any(f"{stack}/" in each for each in found):
-                self._shop.rehearsal.update(stack, self._head, release=NEW, mixing=AT_ONCE)
+                self._shop.rehearsal.update(stack, self._head, release=NEW)
         lasting = {_without_figures(each) for each in violations(self._shop.evidence())}
         hidden = "the new release sees it, the old one does not: "
         return [each if _without_figures(each) in lasting else f"{hidden}{each}" for each in found]
