@@ -9,7 +9,7 @@ from functools import update_wrapper
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lambdas.eventing import telemetry
 from lambdas.eventing.event import Event
@@ -40,6 +40,8 @@ class Use(Struct, frozen=True, repr_omit_defaults=True):
     operation: Operation
     index: str | None = None
     kind: type[Personal] | None = None
+    former: bool = False
+    """Whether only the code of the release before does it. See `formerly`."""
 
 
 BATCH_GET = Use("BatchGetItem")
@@ -49,6 +51,16 @@ GET = Use("GetItem")
 PUT = Use("PutItem")
 QUERY = Use("Query")
 UPDATE = Use("UpdateItem")
+
+
+def formerly(use: Use) -> Use:
+    """Declares a use of its context's table that a handler has given up in this release.
+
+    It is granted, and refused by the kernel. While an upgrade runs, the code of the release before
+    has the role of this one, and a refused call parks its message. Remove it in the next release.
+    """
+    return structs.replace(use, former=True)
+
 
 _NAMES = {use: name for name, use in vars().items() if isinstance(use, Use)}
 _IN_VAULT: Mapping[str, str] = {
@@ -87,8 +99,11 @@ class Handler(Generic[R]):
         self.publishes = frozenset(publishes)
         """The events that it adds to the outbox."""
         in_vault = {use for use in uses if use.kind}
-        self.uses = frozenset({*uses, PUT} - in_vault if self.publishes else {*uses} - in_vault)
+        own = {*uses, PUT} - in_vault if self.publishes else {*uses} - in_vault
+        self.uses = frozenset(use for use in own if not use.former)
         """How it uses its context's table, including the outbox."""
+        self.granted = frozenset(structs.replace(use, former=False) for use in own)
+        """How its role may use the table: also as the release before does."""
         self.in_vault = frozenset(in_vault)
         """How it uses the vault of personal data."""
         self._declared: frozenset[object] = self.publishes | self.uses | self.in_vault
@@ -135,6 +150,8 @@ class Handler(Generic[R]):
         if not (isinstance(use, Use) and use.operation in get_args(Operation)):
             names = ", ".join(_NAMES.values())
             raise self._wrong("uses", use, f"choose among {names} of {__name__}, or a Use of these")
+        if use.former and use.kind:
+            raise self._wrong("uses", use, "name uses of the context's own table alone `formerly`")
 
     def _wrong(self, option: str, value: object, remedy: str) -> TypeError:
         return TypeError(f"{self.name}: @{self.decorator}({option}=…) has {value!r}: {remedy}")

@@ -18,8 +18,9 @@ class Settings(TableSettings, frozen=True, kw_only=True):
 class PaceSettings(_Settings, frozen=True, kw_only=True):
     """The pace of a sender."""
 
-    send_interval_s: float
-    """Seconds between two messages of one execution environment."""
+    send_interval_s: float = 0.2
+    """Seconds between two messages of one execution environment. The default is for code that still
+    has the settings of an earlier release."""
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from lambdas.eventing import vault
 from lambdas.eventing.consumer import consumer
-from lambdas.eventing.declaration import GET, UPDATE
+from lambdas.eventing.declaration import GET, PUT, UPDATE, formerly
 from lambdas.eventing.event import Delivery
 from lambdas.orders import order_store
 from lambdas.orders.events import Address
@@ -22,7 +22,7 @@ from lambdas.shipping.events import (
     OrderDelivered,
     ShipmentOverdue,
     ShipmentRecalled,
-    uses=(GET, UPDATE, *vault.keeps(Address)),
+    uses=(GET, UPDATE, formerly(PUT), *vault.keeps(Address)),
 )
 def handler(delivery: Delivery[ShipmentEvent]) -> None:
     """Events may overtake each other: the status moves forward only, the history is in order."""

@@ -48,9 +48,13 @@ def remind(order_id: str, due_at: datetime, cause: Cause) -> None:
 def cancel(order_id: str) -> None:
     """Deletes the order's schedule, if there is one: each counts towards a quota while it exists.
 
+    Without the name of the group, it stays: a reminder that comes too late finds nothing to do.
+
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteSchedule.html
     """
     group = reminder_settings().schedule_group_name
+    if group is None:
+        return
     try:
         aws.scheduler().delete_schedule(Name=_name(order_id), GroupName=group)
     except aws.scheduler().exceptions.ResourceNotFoundException:

@@ -35,14 +35,16 @@ class Dispatch(_Settings, frozen=True, kw_only=True):
 class ReminderSettings(_Settings, frozen=True, kw_only=True):
     """The group of the schedules that remind of deadlines."""
 
-    schedule_group_name: str
+    schedule_group_name: str | None = None
+    """None for code that still has the settings of an earlier release."""
 
 
-class RequestSettings(ReminderSettings, frozen=True, kw_only=True):
+class RequestSettings(_Settings, frozen=True, kw_only=True):
     """Settings for requests: the time to deliver, and the reminder."""
 
     delivery_hours: int
     """Hours from the confirmation of an order to its deadline."""
+    schedule_group_name: str
     schedule_role_arn: str
     """The role with which the scheduler sends reminders."""
     reminder_queue_arn: str

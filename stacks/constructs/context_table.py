@@ -66,7 +66,7 @@ class ContextTable(Construct):
 
     def _grant(self, function: lambda_.IFunction, handler: Handler[Any]) -> None:
         by_index = defaultdict[str | None, list[Use]](list)
-        for use in sorted(handler.uses, key=lambda use: use.index or ""):
+        for use in sorted(handler.granted, key=lambda use: use.index or ""):
             by_index[use.index].append(use)
         for index in sorted(by_index.keys() - self._indexes - {None}, key=str):
             raise TypeError(f"{handler.name} uses index {index}, which {self.node.path} lacks")

@@ -113,7 +113,7 @@ class PythonFunction(lambda_.Function):
     def _admit(self, handler: Handler[Any], table: ContextTable | None) -> None:
         if table:
             table.admit(self, handler)
-        elif handler.uses:
+        elif handler.granted:
             raise TypeError(f"{handler.name} uses a table: {self.node.path} needs table=…")
 
     @property

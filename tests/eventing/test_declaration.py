@@ -23,6 +23,7 @@ from lambdas.eventing.declaration import (
     Handler,
     Undeclared,
     Use,
+    formerly,
 )
 from lambdas.eventing.event import Event
 from lambdas.eventing.http import endpoint
@@ -30,7 +31,7 @@ from lambdas.eventing.stored_object import object_consumer
 from lambdas.eventing.stream import window_consumer
 from lambdas.eventing.task import task, waiting_task
 from lambdas.eventing.transaction import Transaction, read, read_all
-from lambdas.orders.events import OrderExpired
+from lambdas.orders.events import Address, OrderExpired
 from tests.eventing.sample import CAUSE, SETTINGS, CoinAdded, CoinCounted, CoinCountedLater, coin
 from tests.support.cloud import Cloud, Commits, Queue, Table
 from tests.support.messages import CONTEXT, Call, batch, enveloped, failed, task_input
@@ -318,6 +319,7 @@ class TestWrongDeclarations:
             ({"uses": PUT}, r"write a tuple, uses=\(…,\)"),
             ({"uses": "GetItem"}, r"has 'GetItem': write a tuple, uses=\(…,\)"),
             ({"uses": ("GetItem",)}, "has 'GetItem': choose among BATCH_GET, CONDITION_CHECK, "),
+            ({"uses": (formerly(Use("GetItem", kind=Address)),)}, "own table alone `formerly`"),
             ({"uses": (Use("Scan"),)}, r"has Use\(operation='Scan'\): choose among"),  # type: ignore[arg-type]
         ],
     )
@@ -357,6 +359,14 @@ class TestWrongDeclarations:
         for option in ("publishes", "uses"):
             with pytest.raises(TypeError, match=rf"@{name}\({option}=…\) has 'x': "):
                 decorator(**{option: ("x",)})(lambda *_: None)
+
+
+def test_a_former_use_is_granted_and_refused() -> None:
+    handler: Handler[None] = task(CoinAdded, uses=(GET, formerly(PUT)))(lambda *_: None)
+    assert handler.uses == {GET}
+    assert handler.granted == {GET, PUT}
+    with pytest.raises(Undeclared, match="PutItem"):
+        doing(USES["put"][0], uses=(formerly(PUT),))()
 
 
 def test_a_declaration_can_be_read() -> None:

@@ -7,6 +7,7 @@ import pytest
 from cdk_rehearsal import Assembly
 from lambdas.notifications.domain import CALLS_S, PERIOD_S
 from lambdas.notifications.notification_store import LEASE_S
+from lambdas.notifications.settings import PaceSettings
 from lambdas.notifications.webhook import TOTAL_S
 from stacks.environment import environment_named
 
@@ -42,6 +43,15 @@ def test_senders_together_keep_the_rate_of_the_account(
     assert senders / interval_s == pytest.approx(rate)
     assert interval_s >= 0.08  # so that each sender is fast enough
     assert interval_s < function["Timeout"] / 2
+
+
+@pytest.mark.parametrize("sender", ["SendEmail", "SendSms"])
+def test_a_sender_with_the_settings_of_an_earlier_release_keeps_the_rate_of_prod(
+    templates: Mapping[str, Assembly], sender: str
+) -> None:
+    variables = templates["prod"].at(f"Notifications/{sender}/Function").properties["Environment"]
+    pace = PaceSettings.from_environ({})
+    assert pace.send_interval_s >= PaceSettings.from_environ(variables["Variables"]).send_interval_s
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

@@ -15,6 +15,7 @@ from lambdas.shipping.carrier import Unavailable
 from lambdas.shipping.carrier_event import REPORTS
 from lambdas.shipping.events import OrderShipped
 from lambdas.shipping.sandbox_carrier import SandboxCarrier
+from lambdas.shipping.settings import reminder_settings
 from tests.shipping.context import REQUESTS, ROUTE, SECRET, Shipping, later
 from tests.support.cloud import Cloud, Commits, Crash, crash
 from tests.support.messages import Call
@@ -71,6 +72,15 @@ class TestReminders:
         shipping.report("picked_up", event_id="e-1")
         assert shipping.report("delivered", event_id="e-1").status == 200
         assert shipping.schedules() == ["shipment-order-1"]
+
+    def test_code_with_the_settings_of_an_earlier_release_leaves_the_reminder(
+        self, shipping: Shipping, cloud: Cloud
+    ) -> None:
+        shipping.confirm()
+        cloud.monkeypatch.delenv("SCHEDULE_GROUP_NAME")
+        reminder_settings.cache_clear()
+        assert shipping.report("delivered").status == 200
+        assert (shipping.state(), shipping.schedules()) == ("delivered", ["shipment-order-1"])
 
     def test_a_reminder_that_is_gone_is_no_failure(self, shipping: Shipping) -> None:
         shipping.confirm()

@@ -62,7 +62,7 @@ def granted(shop: Assembly, function: Resource) -> set[Use]:
 def test_each_function_may_use_its_table_as_its_handler_declares_and_in_no_other_way(
     shop: Assembly,
 ) -> None:
-    declared = {path: set(handler.uses) for path, handler in handlers(shop).items()}
+    declared = {path: set(handler.granted) for path, handler in handlers(shop).items()}
     assert {path: granted(shop, shop.at(path)) for path in declared} == declared
 
 

@@ -19,7 +19,6 @@ from stacks.synthesis import SynthesisError, host_assembly
 from tools.contracts.review import ReviewError
 from tools.demo.console import grid, open_console, show_table
 from tools.faults.matrix import BaselineError, open_shop
-from tools.faults.shop import RehearsedShop
 from tools.upgrade.base import IN_PLACE, base_of
 from tools.upgrade.run import Schedule, ScheduleResult, run_schedule
 from tools.upgrade.schedules import plan
@@ -49,6 +48,9 @@ def rehearse(
     only: Annotated[
         int | None, typer.Option(help="Repeat the one schedule that has this seed.")
     ] = None,
+    rollback: Annotated[
+        bool, typer.Option(help="Whether each schedule ends with a rollback.")
+    ] = True,
     jobs: Annotated[int | None, typer.Option(help="Schedules at a time.", min=1)] = None,
 ) -> None:
     """Upgrades the shop from another release, stack by stack, while orders flow, and rolls it back.
@@ -73,7 +75,8 @@ def rehearse(
         console.print(f"Rehearsing {planned}")
         with open_shop(former.assembly, warm_up=()) as shop:
             at_once = jobs or max(1, (os.cpu_count() or 1) - 1)
-            failed += run_all(console, shop, assemblies, chosen, orders=orders, at_once=at_once)
+            run = partial(run_schedule, shop, *assemblies, orders=orders, back=rollback)
+            failed += run_all(console, run, chosen, at_once=at_once)
     except _ERRORS as error:
         errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
@@ -105,16 +108,13 @@ def refused(console: Console, base: Assembly, head: Assembly) -> int:
 
 def run_all(
     console: Console,
-    shop: RehearsedShop,
-    assemblies: tuple[Assembly, Assembly],
+    run: "partial[ScheduleResult]",
     schedules: Sequence[Schedule],
     *,
-    orders: int,
     at_once: int,
 ) -> int:
     """Runs each schedule with and without updates, prints the results, and counts failures."""
     started, failed, cpu_s = _monotonic(), 0, 0.0
-    run = partial(run_schedule, shop, *assemblies, orders=orders)
     usual = frozenset[tuple[str, str]]()
     for each in _results(run, schedules, at_once, updates=False):
         usual |= each.kinds
@@ -155,14 +155,23 @@ def show_result(
     if not findings:
         console.print(Text(f"✓ {figures}"))
         console.print(Text(f"  {orders}; nothing lost, parked or unreadable", "dim"))
+        show_delays(console, found)
         return findings
     console.print(Text(f"✗ {figures}", "bold red"))
+    show_delays(console, found)
     for finding in findings[:_SHOWN]:
         console.print(Text(f"  {finding}", "red"), soft_wrap=True)
     if len(findings) > _SHOWN:
         console.print(Text(f"  … and {len(findings) - _SHOWN:,} more", "red"))
     console.print(f"  Repeat it: --only {schedule.seed}")
     return findings
+
+
+def show_delays(console: Console, found: ScheduleResult) -> None:
+    """Prints which functions failed for a while, and what that is due to."""
+    for reader, count in sorted(found.delays.items()):
+        said = f"{reader} is refused for a while ({count} times): its role changes before its code"
+        console.print(Text(f"  ! {said}", "yellow"), soft_wrap=True)
 
 
 def show_coverage(console: Console, met: Collection[str], unmet: Collection[str]) -> None:

@@ -11,6 +11,10 @@ from cdk_rehearsal import OUTSIDE, Assembly, Record, Rehearsal, nodes
 _RUNTIME = "States.Runtime"
 """The error of a workflow that cannot handle its input."""
 
+_REFUSED = "AccessDenied"
+"""A part of the error by which AWS refuses a call for want of a permission.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/common-errors.html"""
+
 _TABLE_CALLS = ("PutItem", "UpdateItem", "DeleteItem")
 
 
@@ -42,6 +46,9 @@ class Encounter:
     """What it wrote, such as `OrderPlaced.v1`."""
     is_own: bool = False
     """Whether the application itself raised the error, to let a queue or a workflow retry."""
+    is_delay: bool = False
+    """Whether a role refused a call of a release that it is no longer, or not yet, made for, and
+    nothing was parked."""
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -79,6 +86,7 @@ class Encounters:
         self._inputs: dict[str, Author] = {}
         self._read: dict[str, list[_Read]] = defaultdict(list)
         self._definitions: dict[str, Author] = {}
+        self._deployed: dict[str, str] = {}
         self.found: Counter[Encounter] = Counter()
         self.answered: dict[str, set[str]] = defaultdict(set)
         """The releases in which each function and workflow has answered."""
@@ -90,6 +98,10 @@ class Encounters:
         self._rehearsal.watch(self._call)
         self._rehearsal.read_logs(self._log)
         self._rehearsal.meter.listen(self._record)
+
+    def deployed(self, stack: str, release: str) -> None:
+        """Notes that a stack is updated to a release. For a while, functions answer in another."""
+        self._deployed[stack] = release
 
     # -- what is written and read ---------------------------------------------------------
 
@@ -143,7 +155,7 @@ class Encounters:
     def _note_parked(self, author: Author, message: Mapping[str, Any]) -> None:
         reason = message.get("MessageAttributes", {}).get("Reason", {}).get("StringValue")
         if reason:
-            self._add(author, reason, self._source_of(message["MessageBody"]))
+            self._add(author, reason, self._source_of(message["MessageBody"]), is_parked=True)
 
     def _log(self, path: str, text: str) -> None:
         for line in text.splitlines():
@@ -224,6 +236,7 @@ class Encounters:
         read: list[_Read] | None = None,
         *,
         is_own: bool = False,
+        is_parked: bool = False,
     ) -> None:
         read = self._read.get(self._process(), []) if read is None else read
         # The reader stumbles over another release more probably than over its own.
@@ -233,7 +246,13 @@ class Encounters:
         elif source is None and read:
             source = read[-1]
         writer, what = source or (None, "")
-        self.found[Encounter(reader, problem[:400], writer, what, is_own)] += 1
+        is_delay = _REFUSED in problem and not is_parked and self._is_leaving(reader)
+        self.found[Encounter(reader, problem[:400], writer, what, is_own, is_delay)] += 1
+
+    def _is_leaving(self, reader: Author) -> bool:
+        """Whether a function answers in another release than its stack has."""
+        deployed = self._deployed.get(reader.path.partition("/")[0], reader.release)
+        return reader.release != deployed
 
 
 def _items_in(

@@ -1,5 +1,6 @@
 """One schedule of an upgrade: stack by stack to the new release, and back, while orders flow."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -67,9 +68,21 @@ class ScheduleResult:
         met = [
             f"{encounter} ({count} times)" if count > 1 else str(encounter)
             for encounter, count in self.encounters.most_common()
-            if not encounter.is_own and encounter.kind not in usual
+            if not (encounter.is_own or encounter.is_delay) and encounter.kind not in usual
         ]
         return [*met, *self.problems]
+
+    @property
+    def delays(self) -> Counter[str]:
+        """How often each function was refused a call, because its role changed before it did.
+
+        What it handled then came again: `findings` has what is lost or parked.
+        """
+        delays = Counter[str]()
+        for encounter, count in self.encounters.items():
+            if encounter.is_delay:
+                delays[str(encounter.reader)] += count
+        return delays
 
 
 def run_schedule(
@@ -80,14 +93,15 @@ def run_schedule(
     *,
     orders: int,
     updates: bool = True,
+    back: bool = True,
 ) -> ScheduleResult:
-    """Upgrades a shop that runs `base`, rolls it back, and audits it.
+    """Upgrades a shop that runs `base`, rolls it `back`, and audits it.
 
     `orders` is about the number of orders. Without `updates`, everything but the updates happens:
     what fails then is not due to them.
     """
     started = time.process_time()
-    upgrade = _Upgrade(shop, base, head, schedule, orders, updates=updates)
+    upgrade = _Upgrade(shop, base, head, schedule, orders, updates=updates, back=back)
     result = ScheduleResult(schedule=schedule)
     try:
         upgrade.run()
@@ -117,11 +131,13 @@ class _Upgrade:
         orders: int,
         *,
         updates: bool,
+        back: bool,
     ) -> None:
         self._shop = shop
         self._base, self._head = base, head
         self._schedule = schedule
         self._updates = updates
+        self._back = back
         # An order is about a quarter of the actions.
         self._actions = max(1, round(4 * orders / (2 * len(schedule.order) + 4)))
         self._flow = actions(schedule.seed)
@@ -147,9 +163,10 @@ class _Upgrade:
         self._go_on(2)
         self._shop.pass_time(seconds=_MIXED_S)
         self._go_on(2)
-        for stack in reversed(schedule.order):
-            self._update(stack, self._base, OLD)
-        self.place = "after the rollback"
+        if self._back:
+            for stack in reversed(schedule.order):
+                self._update(stack, self._base, OLD)
+            self.place = "after the rollback"
         shop.pass_time(seconds=_MIXED_S)
         self._perform(Action("repeat", number) for number in range(len(self.traffic.orders)))
         self.traffic.finish()
@@ -160,6 +177,7 @@ class _Upgrade:
             share = self._schedule.share
             mixing = Mixing(seconds=_MIXED_S, share=share)
             touched = self._shop.rehearsal.update(stack, assembly, release=release, mixing=mixing)
+            self.encounters.deployed(stack, release)
             self.changed |= {each.path for each in touched if each.type in _RUNNING}
         self._go_on(1)
 
@@ -176,8 +194,27 @@ class _Upgrade:
 
     def problems(self) -> list[str]:
         """Returns what the audit finds, and what is parked."""
+        found: list[str] = []
+        left: list[str] = []
         try:
-            evidence = self._shop.evidence()
-        except UnexpectedAnswer as error:
-            return [f"{self.place}: {error}"]
-        return [*violations(evidence), *unrecovered(self._shop, self.traffic.recovery)]
+            found = [*violations(self._shop.evidence())]
+            left = [*unrecovered(self._shop, self.traffic.recovery)]
+            if found and self._updates and self._back:
+                found = self._explained(found)
+        except (UnexpectedAnswer, RehearsalError) as error:
+            return [f"{self.place}: {error}", *found, *left]
+        return [*found, *left]
+
+    def _explained(self, found: Sequence[str]) -> list[str]:
+        """Upgrades the stacks that violations name again: what is gone then was not lost."""
+        for stack in self._schedule.order:
+            if any(f"{stack}/" in each for each in found):
+                self._shop.rehearsal.update(stack, self._head, release=NEW)
+        lasting = {_without_figures(each) for each in violations(self._shop.evidence())}
+        hidden = "the new release sees it, the old one does not: "
+        return [each if _without_figures(each) in lasting else f"{hidden}{each}" for each in found]
+
+
+def _without_figures(violation: str) -> str:
+    """Returns a violation as it reads if another amount is missing."""
+    return re.sub(r"\d+(\.\d+)?", "#", violation)

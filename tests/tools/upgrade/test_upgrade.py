@@ -33,7 +33,7 @@ class Change:
     code: Replacements
     template: Mapping[str, str] = field(default_factory=dict)
     seed: int = 3
-    says: Sequence[str]
+    says: Sequence[str] = ()
     """What a finding has to say."""
 
 
@@ -122,6 +122,10 @@ INCOMPATIBLE = {
 }
 
 
+NO_DELETION = {"scheduler:DeleteSchedule": "scheduler:GetSchedule"}
+HIDDEN = "the new release sees it, the old one does not: "
+
+
 def upgraded(shop: RehearsedShop, assembly: Path, head: Path, change: Change) -> ScheduleResult:
     """Runs a schedule that updates one context alone."""
     run = partial(run_schedule, shop, Assembly(assembly), Assembly(head), orders=10)
@@ -153,10 +157,54 @@ def test_a_new_optional_field_is_compatible(
                 f"{_PLACED}):": f"{_PLACED}):\n    gift: bool = True\n",
             }
         },
-        says=(),
     )
     head = release(assembly, tmp_path, change.context, code=change.code)
     found = in_a_fork(partial(upgraded, shop, assembly, head, change))
     assert found.findings(usual=()) == []
     assert {"Orders/PlaceOrder", "Orders/ConfirmOrder"} <= found.met
     assert found.statuses["delivered"] > 0
+
+
+def test_a_role_that_changes_before_its_code_is_a_delay_and_not_a_failure(
+    shop: RehearsedShop, assembly: Path, tmp_path: Path
+) -> None:
+    """The carrier sends a report again, and then the code that needs no permission takes it."""
+    without = {"shipping/shipment_store.py": {"deadline.cancel(order_id)": "pass"}}
+    change = Change(context="Shipping", code=without, template=NO_DELETION)
+    head = release(assembly, tmp_path, change.context, code=change.code, template=change.template)
+    found = in_a_fork(partial(upgraded, shop, assembly, head, change))
+    printed = StringIO()
+    assert show_result(Console(file=printed, width=400), found, usual=()) == []
+    assert "! Shipping/TakeCarrierEvent (old" in printed.getvalue()
+    assert "is refused for a while" in printed.getvalue()
+
+
+def test_a_permission_that_its_code_needs_on_is_a_failure(
+    shop: RehearsedShop, assembly: Path, tmp_path: Path
+) -> None:
+    change = Change(context="Shipping", code={}, template=NO_DELETION)
+    head = release(assembly, tmp_path, change.context, code=change.code, template=change.template)
+    findings = in_a_fork(partial(upgraded, shop, assembly, head, change)).findings(usual=())
+    assert [
+        each
+        for each in findings
+        if "Shipping/TakeCarrierEvent (new) fails: ClientError" in each and "AccessDenied" in each
+    ], findings
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hidden"),
+    [("PARTITIONS = 32", "PARTITIONS = 64", True), ('f"ITEMS#', 'f"ROWS#', False)],
+    ids=["partitions that old code does not read", "keys that each release reads alone"],
+)
+def test_what_a_rollback_hides_is_told_from_what_no_release_sees(
+    shop: RehearsedShop, assembly: Path, tmp_path: Path, old: str, new: str, hidden: bool
+) -> None:
+    change = Change(context="Analytics", code={"analytics/sales_store.py": {old: new}})
+    head = release(assembly, tmp_path, change.context, code=change.code)
+    found = in_a_fork(partial(upgraded, shop, assembly, head, change))
+    assert found.problems
+    assert all(each.startswith(HIDDEN) for each in found.problems) is hidden, found.problems
+    run = partial(run_schedule, shop, Assembly(assembly), Assembly(head), orders=10, back=False)
+    forward = in_a_fork(lambda: run(Schedule(order=[change.context], seed=change.seed)))
+    assert (forward.findings(usual=()) == []) is hidden
