@@ -239,7 +239,7 @@ def test_a_stream_keeps_records_for_a_year(template: Cloud, rehearse: Rehearse) 
 @crosses("lambda.queue_pollers")
 def test_pollers_of_a_queue_grow_to_1250() -> None:
     mapping: Any = SimpleNamespace(
-        _maximum_concurrency=None,
+        options=SimpleNamespace(maximum_concurrency=None),
         _active=1,
         _busy_since=0.0,
         _scheduler=SimpleNamespace(now=lambda: 3600.0),
