@@ -21,6 +21,7 @@ from tests.flows.shop import (
 )
 from tests.support.declarations import uses_of
 from tests.support.handlers import handler_of
+from tools.demo import schedules
 from tools.demo.evidence import NOTIFICATIONS, ORDERS, VAULT
 from tools.demo.orders_file import ADDRESS
 from tools.faults.scenarios import repriced
@@ -121,6 +122,7 @@ def everything(shop: Shop) -> None:
     notify_a_customer_of_an_earlier_release(shop)
     erase_customers(shop)
     repriced(shop)
+    place_canary_orders(shop)
     lose_a_parcel(scenario)
     break_a_checkout(scenario)
     shop.settle()
@@ -261,6 +263,13 @@ def erase_customers(shop: Shop) -> None:
         assert shop.staff.ask("POST", f"/customers/{customer_id}/erasure").status == 202
     shop.settle()
     assert leaver.places() == []
+
+
+def place_canary_orders(shop: Shop) -> None:
+    """The schedule fires at once and after half an hour. The second run measures the first order."""
+    schedules.enable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
+    shop.pass_time(minutes=31)
+    schedules.disable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
 
 
 def put(shop: Shop, table: str, item: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from tests.flows.shop import (
 from tests.support.desk import Shell, inline, lay_out
 from tests.support.documents import PAGES
 from tools.catalogue.prose import blocks, failures
+from tools.demo import schedules
 from workspace.isolation import PROJECT
 
 RUNBOOK = PAGES["docs/runbook.md"]
@@ -194,6 +195,12 @@ def checkouts_are_slow(shop: Shop) -> None:
         shop.pass_time(minutes=3)
 
 
+def canaries_are_slow(shop: Shop) -> None:
+    schedules.enable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
+    broken(CHECKOUT, "throttled")(shop)
+    shop.pass_time(minutes=30)
+
+
 def messages_are_slow(shop: Shop) -> None:
     shop.prefer(Channel.EMAIL)
     shop.receive({"SLOW": 30}, delivery="slow")
@@ -307,6 +314,9 @@ FAILURES: Mapping[str, Failure] = {
         values=an_event_of_the_outbox,
     ),
     "function-errors": Failure(orders(6, broken(CHECKOUT)), repair=mended, diagnosis=1),
+    "consumers-keep-failing": Failure(
+        orders(5, broken("Inventory/ReserveStock")), repair=mended, diagnosis=1
+    ),
     "function-throttles": Failure(
         orders(3, broken(CHECKOUT, "throttled"), minutes=20), repair=mended, diagnosis=1
     ),
@@ -349,6 +359,9 @@ FAILURES: Mapping[str, Failure] = {
         orders(1, broken("Inventory/ReserveStock")),
         repair=mended,
         within=timedelta(hours=2),
+    ),
+    "canary-orders-are-overdue": Failure(
+        canaries_are_slow, repair=mended, within=timedelta(hours=1), quiet=timedelta(hours=2)
     ),
     "a-schedule-cannot-deliver": Failure(
         orders(0, broken("Orders/SweepOrders/Queue", "gone"), minutes=32),

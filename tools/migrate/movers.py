@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cdk_rehearsal import EventPattern, Rehearsal, Resource
+from stacks.constructs.releases import CANARY_PERCENT
 
 Side = Literal["classic", "custom"]
 
@@ -23,6 +24,7 @@ BRIDGES: dict[Side, str] = {
 """The paths of the bridges, by the side to which they lead."""
 
 _RULE, _SUBSCRIBER = "AWS::Events::Rule", "AWS::EventsV2::Subscriber"
+_ALIAS = "AWS::Lambda::Alias"
 _SETTING = "EVENT_BUS_ARN"
 
 
@@ -76,9 +78,21 @@ class MovingProducer:
 
     name: str
     relay: Resource
+    alias: Resource | None = None
+    """What invokes the relay, if deployments of the stage shift its traffic."""
 
     def move(self, shop: Rehearsal, side: Side) -> None:
         """Lets the relay publish on the bus of a side."""
+        self.begin(shop, side)
+        self.complete(shop)
+
+    def begin(self, shop: Rehearsal, side: Side) -> None:
+        """Lets the relay publish on the bus of a side: a share of its batches, if it has an alias.
+
+        A version keeps the variables that it was published with, so a new one takes the share:
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+        https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+        """
         functions = shop.client("lambda")
         name = self.relay.physical_id
         stated = functions.get_function_configuration(FunctionName=name)["Environment"]
@@ -86,6 +100,26 @@ class MovingProducer:
         functions.update_function_configuration(
             FunctionName=name, Environment={"Variables": {**stated["Variables"], _SETTING: arn}}
         )
+        if self.alias:
+            functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+            version = functions.publish_version(FunctionName=name)["Version"]
+            weights = {version: CANARY_PERCENT / 100}
+            functions.update_alias(
+                **self._named(self.alias), RoutingConfig={"AdditionalVersionWeights": weights}
+            )
+
+    def complete(self, shop: Rehearsal) -> None:
+        """Gives the version that has begun to publish on another bus all batches of the alias."""
+        if self.alias:
+            functions, named = shop.client("lambda"), self._named(self.alias)
+            weights = functions.get_alias(**named)["RoutingConfig"]["AdditionalVersionWeights"]
+            (version,) = weights
+            functions.update_alias(
+                **named, FunctionVersion=version, RoutingConfig={"AdditionalVersionWeights": {}}
+            )
+
+    def _named(self, alias: Resource) -> dict[str, str]:
+        return {"FunctionName": self.relay.physical_id, "Name": alias.properties["Name"]}
 
 
 def consumers(shop: Rehearsal) -> list[MovingConsumer]:
@@ -103,8 +137,9 @@ def consumers(shop: Rehearsal) -> list[MovingConsumer]:
 
 def producers(shop: Rehearsal) -> list[MovingProducer]:
     """Returns the producers: contexts with a relay."""
+    aliases = {each.properties["FunctionName"]: each for each in _all(shop, _ALIAS)}
     return [
-        MovingProducer(each.path.split("/")[0], each)
+        MovingProducer(each.path.split("/")[0], each, aliases.get(each.physical_id))
         for each in _all(shop, "AWS::Lambda::Function")
         if _SETTING in each.properties.get("Environment", {}).get("Variables", {})
     ]

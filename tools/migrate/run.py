@@ -181,13 +181,24 @@ class RehearsedMigration:
         for mover in movers:
             yield from self._some(1)
             if isinstance(mover, MovingProducer):
-                mover.move(self._rehearsal, to)
-                self.moves.append(Move(mover.name, to))
+                yield from self._shift(mover, to)
             elif self._sabotage == "no-overlap":
                 yield from self._jump(mover, to)
             else:
                 yield from self.move(mover, to)
         yield from self._stay(to)
+
+    def _shift(self, producer: MovingProducer, to: Side) -> Iterator[Action]:
+        """Moves a producer, as a deployment does: with an alias, it publishes on both for a while.
+
+        A relay without an alias has moved at once.
+        """
+        producer.begin(self._rehearsal, to)
+        if producer.alias:
+            yield from self._some(1)
+            yield Action("wait", option=_OVERLAP)
+            producer.complete(self._rehearsal)
+        self.moves.append(Move(producer.name, to))
 
     def move(self, consumer: MovingConsumer, to: Side) -> Iterator[Action]:
         """Moves a consumer: both buses deliver until the former has delivered what it had."""

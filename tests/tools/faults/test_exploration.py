@@ -49,7 +49,7 @@ def test_an_order_can_be_cancelled_after_its_delivery(
 
 
 def test_an_unknown_action_is_an_error(open_shop: RehearsedShop, baseline: Baseline) -> None:
-    with pytest.raises(AssertionError, match="unknown action dance: use one of order, cancel"):
+    with pytest.raises(AssertionError, match="unknown action dance: use one of browse, cancel, "):
         in_fork(open_shop, possible_faults([baseline]))([Action("dance")])
 
 
