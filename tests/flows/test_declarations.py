@@ -266,7 +266,7 @@ def erase_customers(shop: Shop) -> None:
 
 
 def place_canary_orders(shop: Shop) -> None:
-    """The schedule fires at once and after half an hour. The second run measures the first order."""
+    """The schedule fires at once, and after half an hour: that run measures the first order."""
     schedules.enable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
     shop.pass_time(minutes=31)
     schedules.disable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
