@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
+from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models import dynamodb_backends
 from moto.moto_api._internal.moto_random import MotoRandom
@@ -23,6 +24,8 @@ from moto.ses.models import ses_backends
 from moto.sqs.models import Queue, sqs_backends
 
 from cdk_rehearsal import moto_patches
+from cdk_rehearsal.moto_patches.speed import constants
+from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.virtual_time.clock import Clock
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -1215,3 +1218,22 @@ def test_a_second_install_changes_nothing_and_undo_puts_all_back() -> None:
     assert DynamoDBBackend.transact_write_items is patched is not original
     undo()
     assert DynamoDBBackend.transact_write_items is original
+
+
+def test_an_action_that_a_later_start_adds_is_found() -> None:
+    """SQS of moto lacks the moves of messages, which only a rehearsal adds."""
+
+    class Response(responses.BaseResponse):
+        pass
+
+    def actions() -> list[str]:
+        patches = Patches()
+        constants.patch(patches)
+        try:
+            return list(responses.method_names_from_class(Response))
+        finally:
+            patches.undo()
+
+    assert "start_message_move_task" not in actions()
+    Response.start_message_move_task = lambda _: None  # type: ignore[attr-defined]
+    assert "start_message_move_task" in actions()

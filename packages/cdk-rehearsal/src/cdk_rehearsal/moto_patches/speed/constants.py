@@ -13,8 +13,8 @@ def patch(patches: Patches) -> None:
     """Makes each start but the first of this process cheap; to be installed before moto starts."""
     # More than a thousand patterns of URLs, without a state.
     patches.set(models, "CallbackResponse", _response)
-    patches.set(responses, "method_names_from_class", _method_names)
+    # Only for this start: another one may add actions to the same classes.
+    patches.set(responses, "method_names_from_class", cache(method_names_from_class))
 
 
 _response = cache(CallbackResponse)
-_method_names = cache(method_names_from_class)
