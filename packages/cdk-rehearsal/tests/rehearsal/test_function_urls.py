@@ -481,10 +481,11 @@ def test_a_url_is_served_and_reached_at_the_endpoint_of_aws_by_the_header_host(
 ) -> None:
     url(template)
     shop = rehearse()
-    (address,), headers = shop.serve_apis().values(), {}
+    (address,) = shop.serve_apis().values()
+    headers: dict[str, str] = {}
     if named:
         domain = shop.resource("Shop/Url", "AWS::Lambda::Url").attributes["FunctionUrl"][8:-1]
-        address, headers = shop.serve(), {"Host": domain}
+        address, headers["Host"] = shop.serve(), domain
 
     def fetch() -> Any:
         opener = build_opener(ProxyHandler({}))
