@@ -1230,7 +1230,8 @@ def test_an_action_that_a_later_start_adds_is_found() -> None:
         patches = Patches()
         constants.patch(patches)
         try:
-            return list(responses.method_names_from_class(Response))
+            moto: Any = responses
+            return list(moto.method_names_from_class(Response))
         finally:
             patches.undo()
 
