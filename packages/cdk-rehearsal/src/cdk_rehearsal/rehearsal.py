@@ -204,6 +204,9 @@ class Rehearsal:
 
         given = Release(release, mixing or AT_ONCE)
         touched = self._updater.update(stack, assembly, given)
+        self._by_path.clear()
+        for each in self.resources:
+            self._by_path[each.path].append(each)
         self._deployment.stacks.update(self._updater.stack(stack))
         self._separate_modules()
         # Their routes and settings are read anew.

@@ -16,6 +16,7 @@ from cdk_rehearsal import (
     Assembly,
     Mixing,
     Rehearsal,
+    RehearsalError,
     UnsupportedTemplateError,
     UpdateRefused,
 )
@@ -148,6 +149,18 @@ def test_an_update_creates_changes_and_deletes_resources(
     assert sum(len(each.detail["messages"]) for each in batches) == 9
     assert max(len(each.detail["messages"]) for each in batches) <= 7
     assert {"Base/Queue", "User/Other"} == running.queue_depths().keys()
+
+
+def test_a_deleted_resource_is_not_found_and_is_found_once_when_it_is_back(
+    tmp_path: Path, running: Rehearsal, old: Templates, new: Templates
+) -> None:
+    del new["User"]["Resources"]["Extra"], new["User"]["Resources"]["ExtraPolicy"]
+    running.update("User", assembly(tmp_path, new))
+    with pytest.raises(RehearsalError, match="no resource  at User/Extra"):
+        running.resource("User/Extra")
+
+    running.update("User", Assembly(write_assembly(tmp_path / "again", old)))
+    assert running.resource("User/Extra").type == "AWS::SQS::Queue"
 
 
 def exported_no_more(new: Templates) -> str:
