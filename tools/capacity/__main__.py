@@ -79,9 +79,8 @@ def main() -> None:
     """Prints the table, and exits with 1 if it does not carry the wanted rate."""
     options = _parser().parse_args()
     try:
-        inputs = [*filter(None, (options.quotas, options.measured))]
-        for file in filter(None, (options.json, options.svg)):
-            json_report.require_writable(file, inputs=inputs)
+        inputs = (options.quotas, options.measured)
+        json_report.require_writable(options.json, options.svg, inputs=inputs)
         given = tomllib.loads(options.quotas.read_text()) if options.quotas else {}
         quotas = quotas_of({**_stated(options.stage), **given})
         assembly = host_assembly(options.stage, bus=options.bus)

@@ -51,9 +51,8 @@ def main() -> None:
     """Prints the bill, and exits with 1 if something has no price."""
     options = _parser().parse_args()
     try:
-        inputs = [*filter(None, (options.orders,)), *sample.FILES]
-        for file in filter(None, (options.json, options.svg)):
-            json_report.require_writable(file, inputs=inputs)
+        inputs = (options.orders, *sample.FILES)
+        json_report.require_writable(options.json, options.svg, inputs=inputs)
         known = {**prices(options.region), **dict(options.price)}
         assembly = host_assembly(options.stage, bus=options.bus)
         idle = idle_bill(Assembly(assembly), known, free_tier=options.free_tier)

@@ -14,7 +14,7 @@ from lambdas.inventory.csv_table import WrongRow
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.demo import json_report, sample
-from tools.demo.console import open_console
+from tools.demo.console import errors_as_exit_codes, open_console
 from tools.demo.csv_file import FileContent, UnusableFile
 from tools.demo.display import Display, LiveDisplay
 from tools.demo.order_trees import TraceExport
@@ -24,8 +24,8 @@ from tools.demo.stock_file import CatalogueItem, plenty_for, read_stock
 from tools.demo.summary import show_endpoint, show_page, show_summary
 from tools.demo.visits import plain_visits, sample_visits
 
-AUDIT_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: the audit fails; nothing could run; Ctrl-C."""
+AUDIT_FAILED = 1
+"""The exit code if the audit fails."""
 
 _SKIPPED_SHOWN = 20
 _ERRORS = (
@@ -87,10 +87,8 @@ def demo(
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
     display = _display(console)
-    try:
-        if report:
-            inputs = [*filter(None, (orders, stock)), *sample.FILES]
-            json_report.require_writable(report, inputs=inputs)
+    with errors_as_exit_codes(errors, *_ERRORS, missing="audit"):
+        json_report.require_writable(report, inputs=(orders, stock, *sample.FILES))
         export = TraceExport(otlp)
         wanted, supplies = _read(orders, stock, display)
         _show_skipped(errors, orders or sample.ORDERS, wanted.skipped)
@@ -124,12 +122,6 @@ def demo(
             conclude=conclude,
         )
         export.end(console)
-    except _ERRORS as error:
-        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
-        raise typer.Exit(UNUSABLE) from None
-    except KeyboardInterrupt:
-        errors.print("Interrupted: no audit.")
-        raise typer.Exit(INTERRUPTED) from None
     if not run.passes:
         raise typer.Exit(AUDIT_FAILED)
 

@@ -3,14 +3,19 @@
 import codecs
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TextIO
 
+import typer
 from rich.console import Console
 from rich.measure import measure_renderables
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+UNUSABLE, INTERRUPTED = 2, 130
+"""Exit codes of commands: nothing could run; Ctrl-C."""
 
 _UNLIMITED = 1_000
 """The width of a pipe or file in columns: more than any table needs."""
@@ -38,6 +43,24 @@ def open_console(stream: TextIO) -> Console:
         # rich would assume 80 columns for such a terminal and ignore COLUMNS.
         return _console(stream, width or 80, 25)
     return _console(stream, width or (80 if columns else None), None)
+
+
+@contextmanager
+def errors_as_exit_codes(
+    errors: Console, *known: type[Exception], missing: str = "result"
+) -> Iterator[None]:
+    """Prints known errors, and Ctrl-C with what is `missing` then.
+
+    Raises typer.Exit with `UNUSABLE` or `INTERRUPTED`.
+    """
+    try:
+        yield
+    except known as error:
+        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
+        raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        errors.print(f"Interrupted: no {missing}.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _console(stream: TextIO, width: int | None, height: int | None) -> Console:

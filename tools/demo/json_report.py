@@ -17,8 +17,14 @@ class UnwritableReport(Exception):
     """The report cannot be written to its path."""
 
 
-def require_writable(path: Path, *, inputs: Iterable[Path]) -> None:
-    """Raises UnwritableReport if `path` is not writable or is one of the inputs."""
+def require_writable(*paths: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Raises UnwritableReport if one of the paths is not writable or is one of the inputs."""
+    read = [*filter(None, inputs)]
+    for path in filter(None, paths):
+        _require_writable(path, read)
+
+
+def _require_writable(path: Path, inputs: Iterable[Path]) -> None:
     try:
         existed = path.exists()
         for read in inputs:

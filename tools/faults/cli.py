@@ -17,7 +17,7 @@ from rich.text import Text
 from cdk_rehearsal import FaultSite, RehearsalError, forked
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.demo.console import open_console
+from tools.demo.console import errors_as_exit_codes, open_console
 from tools.faults import report
 from tools.faults.actions import PossibleFault, SequenceResult, possible_faults, run_random
 from tools.faults.case import CaseResult
@@ -29,8 +29,8 @@ from tools.faults.safeguards import SAFEGUARDS
 from tools.faults.shop import RehearsedShop
 from workspace.isolation import PROJECT
 
-VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: something was lost or doubled; nothing could run; Ctrl-C."""
+VIOLATED = 1
+"""The exit code if something was lost or doubled."""
 
 
 class UnknownName(Exception):
@@ -101,7 +101,7 @@ def faults(
     with 2 if nothing could run.
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
-    try:
+    with errors_as_exit_codes(errors, *_ERRORS), _failing_baselines(errors):
         _check_names(fault, sabotage)
         with (
             _assembly(console, assembly, stage, bus, sabotage) as directory,
@@ -125,15 +125,16 @@ def faults(
                 return
             _show(console, results, wanted.unreached, html or Path(PAGE))
             _explore(console, s, possible_faults(known), STEPS, seed, at_once)
-    except _ERRORS as error:
-        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
-        raise typer.Exit(UNUSABLE) from None
+
+
+@contextmanager
+def _failing_baselines(errors: Console) -> Iterator[None]:
+    """Prints that the audit fails without any fault, and raises Exit."""
+    try:
+        yield
     except BaselineError as error:
         errors.print(Text(f"✗ {error}", "bold red"), soft_wrap=True)
         raise typer.Exit(VIOLATED) from None
-    except KeyboardInterrupt:
-        errors.print("Interrupted: no result.")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _explore(

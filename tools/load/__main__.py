@@ -91,9 +91,8 @@ def main() -> None:
     """Prints the tables, and exits with 1 if the stage does not survive the overload."""
     options = _parser().parse_args()
     try:
-        inputs = [*filter(None, (options.quotas, options.measured))]
-        for file in filter(None, (options.json, options.svg)):
-            json_report.require_writable(file, inputs=inputs)
+        inputs = (options.quotas, options.measured)
+        json_report.require_writable(options.json, options.svg, inputs=inputs)
         quotas = quotas_of(tomllib.loads(options.quotas.read_text()) if options.quotas else {})
         directory = host_assembly(options.stage, bus=options.bus)
         flow = read_flow(options.measured) or measure(directory, seed=options.seed)

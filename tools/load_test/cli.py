@@ -69,8 +69,7 @@ def main() -> None:
 
 def _run(options: argparse.Namespace, on_step: "partial[None]") -> tuple[LoadTest, Prediction]:
     """Runs everything; raises errors that leave nothing behind."""
-    if options.json:
-        require_writable(options.json, inputs=[*filter(None, [options.measured])])
+    require_writable(options.json, inputs=[options.measured])
     bounds = Bounds(rate=options.rate, seconds=options.duration)
     environment = environment_named(options.stage)
     check(bounds, environment, endpoint=options.endpoint, force=options.force)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from math import nan
 
 from tools.load_test.figures import Deepest
-from tools.smoke.hops import WAITING
 from tools.smoke.stage import Stage
 
 _QUEUE = "AWS::SQS::Queue"
@@ -34,7 +33,7 @@ class Queues:
         if time.monotonic() < self._next:
             return
         for name, url in self._urls.items():
-            found = Deepest(name, self._messages(url))
+            found = Deepest(name, self._stage.depth(url))
             self.deepest = max(self.deepest, found, key=lambda each: each.messages)
         self._next = time.monotonic() + _EVERY_S
 
@@ -69,13 +68,7 @@ class Queues:
                     yield from result["Values"]
 
     def _dead_letters(self) -> int:
-        return sum(map(self._messages, self._dead))
-
-    def _messages(self, url: str) -> int:
-        found = self._stage.client("sqs").get_queue_attributes(
-            QueueUrl=url, AttributeNames=list(WAITING)
-        )
-        return sum(int(found["Attributes"][name]) for name in WAITING)
+        return sum(map(self._stage.depth, self._dead))
 
 
 def _age(number: int, queue: str) -> dict[str, object]:

@@ -12,12 +12,12 @@ from rich.text import Text
 from cdk_rehearsal import RehearsalError, forked
 from stacks.constructs.packaging import PackagingError
 from stacks.synthesis import SynthesisError, host_assembly
-from tools.demo.console import grid, open_console, show_table
+from tools.demo.console import errors_as_exit_codes, grid, open_console, show_table
 from tools.faults.matrix import BaselineError, open_shop
 from tools.migrate.run import MigrationResult, Move, Sabotage, migrate
 
-VIOLATED, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: something was lost or doubled; nothing could run; Ctrl-C."""
+VIOLATED = 1
+"""The exit code if something was lost or doubled."""
 
 _SHOWN = 10
 _ERRORS = (BaselineError, PackagingError, RehearsalError, SynthesisError)
@@ -46,7 +46,7 @@ def rehearse(
     faults. Ends with 1 if something is lost or doubled, and with 2 if nothing could run.
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
-    try:
+    with errors_as_exit_codes(errors, *_ERRORS):
         name = _sabotage(sabotage)
         console.print(f"Synthesizing the templates of stage {stage} with both buses …")
         assembly = host_assembly(stage, bus="migrating")
@@ -63,12 +63,6 @@ def rehearse(
                     show_moves(console, found)
                 show_result(console, seed + fork.index, found, _monotonic() - started)
                 started = _monotonic()
-    except _ERRORS as error:
-        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
-        raise typer.Exit(UNUSABLE) from None
-    except KeyboardInterrupt:
-        errors.print("Interrupted: no result.")
-        raise typer.Exit(INTERRUPTED) from None
     if failed:
         raise typer.Exit(VIOLATED)
 

@@ -11,9 +11,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tools.smoke.stage import Stage
 
 _LOG_GROUP, _QUEUE = "AWS::Logs::LogGroup", "AWS::SQS::Queue"
-WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-"""The attributes of a queue that add up to its depth.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
 
 
 @dataclass(frozen=True)
@@ -128,13 +125,10 @@ class Diagnosis:
 
     def _messages(self, url: str) -> int:
         try:
-            found = self.stage.client("sqs").get_queue_attributes(
-                QueueUrl=url, AttributeNames=list(WAITING)
-            )
+            return self.stage.depth(url)
         except (BotoCoreError, ClientError) as error:
             self.problems["queues"] = f"queues cannot be read: {error}"
             return 0
-        return sum(int(found["Attributes"][name]) for name in WAITING)
 
     def _alarms(self, hop: Hop) -> Iterator[str]:
         names = self.stage.named(hop.context, "AWS::CloudWatch::Alarm", hop.name)

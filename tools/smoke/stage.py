@@ -17,6 +17,9 @@ from tools.deployed import resources_of
 
 _SUFFIX = re.compile(r"[0-9A-F]{8}$")
 """What the CDK appends to logical ids."""
+_WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+"""The attributes of a queue that add up to its depth.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
 TIMEOUT_S = 35.0
 """Longer than API Gateway waits for a function.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
@@ -123,6 +126,13 @@ class Stage:
         """Returns the physical ids of a context's resources whose logical ids begin so."""
         found = self._resources(context, type_)
         return [physical for name, physical in found.items() if name.startswith(beginning)]
+
+    def depth(self, queue_url: str) -> int:
+        """Returns how many messages are in a queue, waiting or in flight."""
+        found = self.client("sqs").get_queue_attributes(
+            QueueUrl=queue_url, AttributeNames=list(_WAITING)
+        )
+        return sum(int(found["Attributes"][name]) for name in _WAITING)
 
     @cached_property
     def api(self) -> tuple[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from cdk_rehearsal import RehearsalError
-from stacks.environment import BusKind, Shift
+from stacks.environment import Shift
 from tools.contracts.review import ReviewError, unpack
 from workspace.isolation import PROJECT
 
@@ -31,7 +31,7 @@ class Base:
     """Whether its lock file differs from that of this tree, whose libraries it runs with."""
 
 
-def base_of(revision: str, stage: str, bus: BusKind | None) -> Base:
+def base_of(revision: str, stage: str, bus: str | None) -> Base:
     """Returns a release, synthesized at the first call. Its handlers run on this machine.
 
     A release that does not know kinds of buses or shifts is synthesized with the only one that it
@@ -61,7 +61,7 @@ def _commit(revision: str) -> str:
     return done.stdout.strip()
 
 
-def _synthesize(tree: Path, out: Path, stage: str, bus: BusKind | None) -> None:
+def _synthesize(tree: Path, out: Path, stage: str, bus: str | None) -> None:
     command = [sys.executable, "-m", "stacks.synthesis", "--stage", stage, "--out", str(out)]
     command += ["--target", "host", "--no-validation"]
     options = [["--shift", IN_PLACE], *([["--bus", bus]] if bus else [])]

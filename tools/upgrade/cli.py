@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,17 +14,16 @@ from rich.text import Text
 from cdk_rehearsal import Assembly, RehearsalError, forked
 from cdk_rehearsal.topology import compare_assemblies
 from stacks.constructs.packaging import PackagingError
-from stacks.environment import BusKind
 from stacks.synthesis import SynthesisError, host_assembly
 from tools.contracts.review import ReviewError
-from tools.demo.console import grid, open_console, show_table
+from tools.demo.console import errors_as_exit_codes, grid, open_console, show_table
 from tools.faults.matrix import BaselineError, open_shop
 from tools.upgrade.base import IN_PLACE, base_of
 from tools.upgrade.run import Schedule, ScheduleResult, run_schedule
 from tools.upgrade.schedules import plan
 
-INCOMPATIBLE, UNUSABLE, INTERRUPTED = 1, 2, 130
-"""Exit codes: two versions do not get on with each other; nothing could run; Ctrl-C."""
+INCOMPATIBLE = 1
+"""The exit code if two versions do not get on with each other."""
 
 _SHOWN = 12
 _ERRORS = (BaselineError, PackagingError, RehearsalError, ReviewError, SynthesisError)
@@ -59,13 +58,13 @@ def rehearse(
     and with 2 if nothing could run.
     """
     console, errors = open_console(sys.stdout), open_console(sys.stderr)
-    try:
-        kind = _bus(bus)
+    with errors_as_exit_codes(errors, *_ERRORS):
         console.print(f"Synthesizing {base} and this tree for stage {stage} …")
-        former = base_of(base, stage, kind)
+        # First, as it knows stages and kinds of buses.
+        newest = host_assembly(stage, bus=bus, shift=IN_PLACE)
+        former = base_of(base, stage, bus)
         if former.has_other_libraries:
             console.print("The libraries of both differ: this tree's run the handlers of both.")
-        newest = host_assembly(stage, bus=kind, shift=IN_PLACE)
         assemblies = Assembly(former.assembly), Assembly(newest)
         failed = refused(console, *assemblies)
         planned = plan(assemblies[1], seed=seed, drawn=schedules)
@@ -77,24 +76,8 @@ def rehearse(
             at_once = jobs or max(1, (os.cpu_count() or 1) - 1)
             run = partial(run_schedule, shop, *assemblies, orders=orders, back=rollback)
             failed += run_all(console, run, chosen, at_once=at_once)
-    except _ERRORS as error:
-        errors.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
-        raise typer.Exit(UNUSABLE) from None
-    except KeyboardInterrupt:
-        errors.print("Interrupted: no result.")
-        raise typer.Exit(INTERRUPTED) from None
     if failed:
         raise typer.Exit(INCOMPATIBLE)
-
-
-def _bus(name: str | None) -> BusKind | None:
-    """Returns a kind of bus by its name. Raises RehearsalError for an unknown one."""
-    for known in get_args(BusKind):
-        if name == known:
-            return known  # type: ignore[no-any-return]
-    if name is None:
-        return None
-    raise RehearsalError(f'unknown bus "{name}": use one of {", ".join(get_args(BusKind))}')
 
 
 def refused(console: Console, base: Assembly, head: Assembly) -> int:

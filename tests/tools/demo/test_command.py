@@ -12,6 +12,7 @@ from lambdas.inventory.stock_file import STOCK
 from tests.tools.demo.test_files import GOOD, HEADER, write
 from tools.demo import cli, json_report, sample
 from tools.demo.audit import Check
+from tools.demo.console import UNUSABLE
 from tools.demo.customers import Journal
 from tools.demo.evidence import Evidence
 from tools.demo.hops import HopCounts
@@ -51,7 +52,7 @@ def test_wrong_input_is_reported_before_anything_starts(
 ) -> None:
     result = CliRunner().invoke(cli.app, arguments)
 
-    assert result.exit_code == cli.UNUSABLE
+    assert result.exit_code == UNUSABLE
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert ended == []
@@ -89,7 +90,7 @@ def test_a_report_does_not_overwrite_an_input_file(
     for way in other_ways_to(inputs[option]):
         result = CliRunner().invoke(cli.app, [*given, "--report", str(way)])
 
-        assert result.exit_code == cli.UNUSABLE, way
+        assert result.exit_code == UNUSABLE, way
         assert f"the report would overwrite the input file {inputs[option]}" in result.stderr
     assert ended == []
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
@@ -117,7 +118,7 @@ def test_a_report_does_not_overwrite_a_sample_file(
     before = file.read_bytes()
     for arguments in ([], ["--orders", str(inputs["--orders"])]):
         result = CliRunner().invoke(cli.app, [*arguments, "--report", str(file)])
-        assert result.exit_code == cli.UNUSABLE
+        assert result.exit_code == UNUSABLE
     assert (file.read_bytes(), ended) == (before, [])
 
 
@@ -125,7 +126,7 @@ def test_a_report_cannot_replace_a_directory_and_leaves_no_file(
     ended: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     result = CliRunner().invoke(cli.app, ["--report", str(tmp_path)])
-    assert (result.exit_code, ended) == (cli.UNUSABLE, [])
+    assert (result.exit_code, ended) == (UNUSABLE, [])
     assert "Is a directory" in result.stderr
 
     (link := tmp_path / "dangling").symlink_to(tmp_path / "report.json")

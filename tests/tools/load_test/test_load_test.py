@@ -3,8 +3,6 @@
 import argparse
 import json
 import os
-import subprocess
-import sys
 from math import isnan, nan
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from cdk_rehearsal import Assembly
 from stacks.environment import DEV, PROD, Environment
 from tests.support.desk import beside
 from tests.tools.load.measured import measured
-from tests.tools.smoke.smoked import Smoked, opened
+from tests.tools.smoke.smoked import Smoked, opened, started
 from tools.load.measuring import read_flow
 from tools.load.settings import hops_of
 from tools.load_test import driver
@@ -40,23 +38,10 @@ def test_a_load_is_predicted_measured_and_cleaned_up(assembly: Path, tmp_path: P
     require_locust()
     report = tmp_path / "load.json"
     with opened(assembly) as shop:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tools.load_test", "--stage", "dev"),
-                *("--rate", f"{BOUNDS.rate}", "--for", f"{BOUNDS.seconds}s"),
-                *("--endpoint", shop.serve(), "--measured", str(FLOW), "--json", str(report)),
-            ],
-            cwd=PROJECT,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(tmp_path),
-                "AWS_DEFAULT_REGION": shop.region,
-                "AWS_ACCESS_KEY_ID": "operator",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        process = started(
+            *(shop, tmp_path, "tools.load_test", "--stage", "dev"),
+            *("--rate", f"{BOUNDS.rate}", "--for", f"{BOUNDS.seconds}s"),
+            *("--measured", str(FLOW), "--json", str(report)),
         )
         output = beside(shop, process)
         published = [record.detail["event"] for record in shop.meter.of("published")]

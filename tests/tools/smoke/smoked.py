@@ -13,8 +13,6 @@ from cdk_rehearsal import Rehearsal
 from tests.support.desk import beside
 from workspace.isolation import PROJECT
 
-_COMMAND = (sys.executable, "-m", "tools.smoke")
-
 
 @dataclass
 class Smoked:
@@ -63,8 +61,15 @@ def cleaned(shop: Rehearsal, folder: Path, stage: str) -> str:
 
 
 def _run(shop: Rehearsal, folder: Path, stage: str, *options: str) -> tuple[int, str]:
-    process = subprocess.Popen(
-        [*_COMMAND, "--stage", stage, "--endpoint", shop.serve(), *options],
+    process = started(shop, folder, "tools.smoke", "--stage", stage, *options)
+    output = beside(shop, process, status=None)
+    return process.returncode, output
+
+
+def started(shop: Rehearsal, folder: Path, module: str, *options: str) -> "subprocess.Popen[str]":
+    """Starts a command in a process that has an operator's credentials for the endpoint alone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, "--endpoint", shop.serve(), *options],
         cwd=PROJECT,
         env={
             "PATH": os.environ["PATH"],
@@ -77,8 +82,6 @@ def _run(shop: Rehearsal, folder: Path, stage: str, *options: str) -> tuple[int,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    output = beside(shop, process, status=None)
-    return process.returncode, output
 
 
 def opened(assembly: Path) -> Rehearsal:
