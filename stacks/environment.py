@@ -153,10 +153,10 @@ class Environment:
     https://docs.aws.amazon.com/general/latest/gr/sns.html
     """
     stripe_requests_per_second: int = 100
-    """The account's rate at Stripe (100, and 25 in its sandboxes), of which an order takes five.
+    """The rate limit of the Stripe account: 100, or 25 in a sandbox. An order takes five requests.
 
-    More orders than that wait in their queue before they are checked out. Set it after Stripe has
-    raised it. https://docs.stripe.com/rate-limits
+    Orders that come faster wait in the queue of checkout. Raise it after Stripe has raised the
+    limit. https://docs.stripe.com/rate-limits
     """
     sms_usd_per_month: float = 1.0
     """The account's monthly quota for SMS in US dollars (1 in new accounts)."""
@@ -221,7 +221,7 @@ class Environment:
     def payments_per_second(self) -> float:
         """The orders per second for which consumers that call the payment provider are sized.
 
-        What is in work at once has to be answered within a timeout, even if the provider is slow.
+        All requests in flight have to be answered within a timeout, even by a slow provider.
         """
         if self.payment_provider == SANDBOX:
             return self.orders_per_second

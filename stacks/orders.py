@@ -45,8 +45,7 @@ _SWEEP_EVERY = Duration.minutes(15)
 
 _CANARY_EVERY = Duration.minutes(30)
 _CANARY_MS = 60_000
-"""The longest that a canary order may take, which takes a second or two: one retry by its queue is
-too much."""
+"""The longest that a canary order may take. It takes a second or two; a retry exceeds the limit."""
 
 _SWEEP_TIMEOUT = Duration.seconds(30)
 """Enough for some ten thousand orders. A sweep that fails is parked before the next one begins:

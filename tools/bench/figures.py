@@ -68,18 +68,15 @@ def table(now: Figures, before: Figures | None = None) -> Table:
     for heading in ("now", *(("before", "change") if before else ())):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("", no_wrap=True)
-    names = dict.fromkeys((*now.figures, *(before.figures if before else ())))
-    for name in names:
-        shown.add_row(name, *_cells(name, now, before))
+    for row in _rows(now, before):
+        shown.add_row(*row)
     return shown
 
 
 def markdown(now: Figures, before: Figures | None = None) -> str:
     """Returns the same table as Markdown, with the interpreters above it."""
     headings = ["", "now", *(["before", "change"] if before else []), "unit"]
-    rows = [headings, ["---", *["---:"] * (len(headings) - 2), "---"]]
-    names = dict.fromkeys((*now.figures, *(before.figures if before else ())))
-    rows += [[name, *_cells(name, now, before)] for name in names]
+    rows = [headings, ["---", *["---:"] * (len(headings) - 2), "---"], *_rows(now, before)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([_title(now, before), "", *lines, ""])
 
@@ -87,6 +84,11 @@ def markdown(now: Figures, before: Figures | None = None) -> str:
 def _title(now: Figures, before: Figures | None) -> str:
     title = f"{now.interpreter}, {now.machine}"
     return f"{title}; before: {before.interpreter}, {before.machine}" if before else title
+
+
+def _rows(now: Figures, before: Figures | None) -> list[list[str]]:
+    names = dict.fromkeys((*now.figures, *(before.figures if before else ())))
+    return [[name, *_cells(name, now, before)] for name in names]
 
 
 def _cells(name: str, now: Figures, before: Figures | None) -> list[str]:

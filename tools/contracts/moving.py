@@ -20,16 +20,17 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-refactoring
 """
 
 
-def file_of(stage: str) -> Path:
-    """Returns the path of a stage's mapping."""
-    return PROJECT / ".build" / f"refactor-{stage}.json"
+FOLDER = PROJECT / ".build"
+"""Where `make refactor` looks for mappings."""
 
 
-def write(before: Assembly, after: Assembly, file: Path) -> str:
+def write(before: Assembly, after: Assembly, stage: str, folder: Path = FOLDER) -> str:
     """Writes the mapping for the moved resources of a change and returns the steps, in Markdown.
 
-    If none of them has data it removes an older mapping and returns an empty text.
+    The mapping is in `refactor-STAGE.json` in the folder. If none of the resources has data, it
+    removes an older mapping and returns an empty text.
     """
+    file = folder / f"refactor-{stage}.json"
     found = moves(before, after)
     if not found.keeps_data:
         file.unlink(missing_ok=True)
@@ -42,13 +43,12 @@ def write(before: Assembly, after: Assembly, file: Path) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"environments": [group]}, indent=2) + "\n", encoding="utf-8")
     shown = file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file
-    steps = [*_steps(found, before, f"{shown}", named=(account, region) != UNKNOWN)]
+    steps = _steps(found, before, stage, f"{shown}", named=(account, region) != UNKNOWN)
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
     return f"\n#### Keep what merely moves\n\n{numbered}\n"
 
 
-def _steps(found: Moves, before: Assembly, file: str, *, named: bool) -> list[str]:
-    stage = file.removesuffix(".json").rpartition("-")[2]
+def _steps(found: Moves, before: Assembly, stage: str, file: str, *, named: bool) -> list[str]:
     stacks = {each.before.stack_name for each in found.mere}
     stacks |= {each.after.stack_name for each in found.mere}
     new = sorted(stacks - {*before.stack_names.values()})

@@ -175,7 +175,7 @@ def compare(
         said, fine = comment(
             before, after, found.base, PROJECT, title, now=current(after), costs=lines
         )
-        return said + moving.write(before, after, moving.file_of(stage)), fine
+        return said + moving.write(before, after, stage), fine
 
 
 def going_back(before: Assembly, after: Assembly) -> list[str]:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from math import ceil, nan
 from typing import Any
 
@@ -48,10 +47,6 @@ class LoadTest:
     figures: Figures | None = None
     """What was measured, unless a step has failed."""
 
-    def __post_init__(self) -> None:
-        """Knows no ages yet."""
-        self._oldest_s: Callable[[], float] = lambda: nan
-
     def play(self) -> None:
         """Plays all steps up to the first one that fails, and cleans up."""
         customers: list[Account] = []
@@ -61,18 +56,19 @@ class LoadTest:
             try:
                 with self.run.step("customers sign in"):
                     self._sign_in(customers)
-                self._load(staff, customers)
+                complete = self._load(staff, customers)
             finally:
                 self._leave(staff, customers)
             # As late as possible: CloudWatch needs minutes.
             with self.run.step("ages of messages are read"):
-                self._read_ages()
+                self.figures = complete()
 
     def _sign_in(self, customers: list[Account]) -> None:
         number = ceil(self.bounds.orders / ORDERS_EACH)
         _at_once(lambda _: customers.append(self.run.accounts.customer()), range(number))
 
-    def _load(self, staff: Account, customers: Sequence[Account]) -> None:
+    def _load(self, staff: Account, customers: Sequence[Account]) -> Callable[[], Figures]:
+        """Loads and measures. Returns a function that reads the ages of messages, too."""
         run, bounds = self.run, self.bounds
         number = min(ITEMS, ceil(bounds.rate))
         skus = [f"{SYNTHETIC_ITEMS}LOAD-{each:02}" for each in range(number)]
@@ -99,12 +95,9 @@ class LoadTest:
                 raise StepFailed(str(failure)) from failure
         with run.step("orders end"):
             ended = self._ended(customers, queues.sample)
-        self.figures = self._measured(answers, ended, number, queues)
-        self._oldest_s = partial(queues.oldest_s, begun, time.time())
-
-    def _read_ages(self) -> None:
-        if self.figures:
-            self.figures = replace(self.figures, oldest_s=self._oldest_s())
+        figures = self.figures = self._measured(answers, ended, number, queues)
+        until = time.time()
+        return lambda: replace(figures, oldest_s=queues.oldest_s(begun, until))
 
     def _ended(self, customers: Sequence[Account], meanwhile: Callable[[], object]) -> list[Any]:
         """Returns all orders as soon as none is open, or when that takes too long."""

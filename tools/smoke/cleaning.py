@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from lambdas.orders.domain import CANCELLABLE, OPEN
 from tools.smoke.accounts import Account
 from tools.smoke.hops import hops
 from tools.smoke.partners import has_real_carrier, report_parcel
@@ -17,8 +18,6 @@ ERASING = hops(
     *("Orders/CheckOrders", "Privacy/DeleteAccount"),
 )
 """The hops that an erasure passes."""
-_CANCELLABLE = {"placed", "confirmed"}
-_OPEN = {*_CANCELLABLE, "shipped"}
 
 
 def erase(run: Run, customer: Account, staff: Account) -> None:
@@ -81,7 +80,7 @@ def _steps(order: Any) -> set[str]:
 
 def _is_open(order: Any) -> bool:
     returning = {"return_requested"} & _steps(order)
-    return order["status"] in _OPEN or bool(
+    return order["status"] in OPEN or bool(
         returning and not {"returned", "return_refused"} & _steps(order)
     )
 
@@ -89,7 +88,7 @@ def _is_open(order: Any) -> bool:
 def _end(run: Run, order: Any, customer: Account, staff: Account) -> None:
     """Ends an order at which an earlier step has failed, as far as that is possible."""
     order_id = order["order_id"]
-    if order["status"] in _CANCELLABLE:
+    if order["status"] in CANCELLABLE:
         run.ask("DELETE", f"/orders/{order_id}", customer.token)
     elif order["status"] == "shipped" and not has_real_carrier(run.stage):
         report_parcel(run.stage, order, "delivered", run.trace)

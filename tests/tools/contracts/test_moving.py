@@ -55,7 +55,7 @@ def assembly(directory: Path, template: Template, environment: str) -> Path:
 def test_the_steps_name_what_the_reader_has_to_do_first(tmp_path: Path) -> None:
     changed = {"Resources": {**AFTER["Resources"], "New": queue("Post/New", DelaySeconds=1)}}
     file = tmp_path / "refactor-dev.json"
-    said = moving.write(Assembly({"Post": BEFORE}), Assembly({"Post": changed}), file)
+    said = moving.write(Assembly({"Post": BEFORE}), Assembly({"Post": changed}), "dev", tmp_path)
     group = json.loads(file.read_bytes())["environments"][0]
     assert group == {
         "account": "ACCOUNT",
@@ -70,7 +70,7 @@ def test_the_steps_name_what_the_reader_has_to_do_first(tmp_path: Path) -> None:
 
     elsewhere = {"Post": {"Resources": {}}, "Depot": AFTER}
     assert "Deploy the new stacks first" in moving.write(
-        Assembly({"Post": BEFORE}), Assembly(elsewhere), file
+        Assembly({"Post": BEFORE}), Assembly(elsewhere), "dev", tmp_path
     )
 
 
@@ -83,14 +83,15 @@ def test_a_move_of_more_stacks_than_a_refactor_takes_has_to_be_split(tmp_path: P
             }
         )
 
-    said = moving.write(spread("Old"), spread("New"), tmp_path / "refactor-dev.json")
+    said = moving.write(spread("Old"), spread("New"), "dev", tmp_path)
     assert "Split the move: one refactor has at most 5 stacks" in said
 
 
 def test_an_older_mapping_is_removed_if_no_data_moves(tmp_path: Path) -> None:
     file = tmp_path / "refactor-dev.json"
     file.write_text("old")
-    assert moving.write(Assembly({"Post": BEFORE}), Assembly({"Post": BEFORE}), file) == ""
+    unchanged = Assembly({"Post": BEFORE}), Assembly({"Post": BEFORE})
+    assert moving.write(*unchanged, "dev", tmp_path) == ""
     assert not file.exists()
 
 
@@ -102,7 +103,7 @@ def test_the_cdk_accepts_the_mapping_and_follows_a_line_about_twins(
     head = assembly(tmp_path / "head", AFTER, environment)
     base = assembly(tmp_path / "base", BEFORE, environment)
     file = tmp_path / "refactor-dev.json"
-    moving.write(Assembly(base), Assembly(head), file)
+    moving.write(Assembly(base), Assembly(head), "dev", tmp_path)
     mapping = json.loads(file.read_bytes())
     mapping["environments"][0]["resources"] |= {"post.Inbox": "post.Out", "post.Outbox": "post.In"}
     file.write_text(json.dumps(mapping))
