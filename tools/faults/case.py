@@ -47,6 +47,8 @@ class EndState:
 
     orders: dict[str, str]
     returns: dict[str, str]
+    synthetic: frozenset[str] = frozenset()
+    """The statuses of synthetic orders: their number depends on how much time passes."""
 
     @classmethod
     def of(cls, shop: RehearsedShop) -> "EndState":
@@ -56,7 +58,8 @@ class EndState:
             order_id: "unpaid" if status == "cancelled" and order_id in unpaid else status
             for order_id, status in shop.order_statuses().items()
         }
-        return cls(statuses, shop.return_states())
+        synthetic = shop.order_statuses(synthetic=True).values()
+        return cls(statuses, shop.return_states(), frozenset(synthetic))
 
     def differences(self, expected: "EndState", *allowed: str) -> list[str]:
         """Returns the differences, except orders that end in an `allowed` status.
@@ -76,6 +79,9 @@ class EndState:
                 found.append(
                     f"the return of {order_id} ends as {here}, but as {there} without the fault"
                 )
+        here, there = sorted(self.synthetic - {*allowed}), sorted(expected.synthetic)
+        if here != there:
+            found.append(f"synthetic orders end as {here}, but as {there} without the fault")
         return found
 
 

@@ -34,6 +34,10 @@ _EXCEPTIONS: dict[tuple[str, str], str] = {
         "lost",
         "Orders/SweepOrders/Schedule",
     ): "the next sweep finds what a lost sweep would find",
+    (
+        "lost",
+        "Orders/PlaceCanary/Schedule",
+    ): "no order of a customer is concerned, and the alarm CanaryOverdue tells",
     ("host-down", "POST hooks.partner.example/leaver-again"): _ERASED,
     ("host-mute", "POST hooks.partner.example/leaver-again"): _ERASED,
 }

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from cdk_rehearsal import Assembly, FaultSite, Latency, Rehearsal, edge_sites, forked, sites_passed
+from tools.demo import schedules
 from tools.faults.case import Case, CaseResult, EndState, Verdict, violations
 from tools.faults.kinds import KINDS, FaultKind
-from tools.faults.scenarios import SCENARIOS, FaultScenario, open_for_business
+from tools.faults.scenarios import CANARY, SCENARIOS, FaultScenario, open_for_business
 from tools.faults.shop import RehearsedShop
 
 _WARM_UP = ("supplied", "cancelled", "bought", "given_back", "erased")
@@ -45,11 +46,19 @@ class Plan:
 
 
 @contextmanager
-def open_shop(assembly: Path, *, warm_up: Sequence[str] = _WARM_UP) -> Iterator[RehearsedShop]:
-    """Opens a shop, runs the scenarios of `warm_up`, and prepares it for forks."""
+def open_shop(
+    assembly: Path, *, warm_up: Sequence[str] = _WARM_UP, paused: Sequence[str] = (CANARY,)
+) -> Iterator[RehearsedShop]:
+    """Opens a shop, runs the scenarios of `warm_up`, and prepares it for forks.
+
+    Disables the schedules of `paused`. A case may last for weeks, in which the canary would place a
+    thousand orders.
+    """
     with Rehearsal(assembly, seed=1, latency=_LATENCY) as rehearsal:
         shop = RehearsedShop(rehearsal, patient=True)
         open_for_business(shop)
+        for schedule in paused:
+            schedules.disable(rehearsal, schedule)
         for name in warm_up:
             SCENARIOS[name].run(shop)
         if problems := violations(shop.evidence()):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
+from tools.demo import schedules
 from tools.demo.orders_file import ADDRESS
 from tools.demo.staff import require
 from tools.demo.supplier import SUPPLIER
@@ -17,6 +18,7 @@ from tools.faults.shop import PRICE, RehearsedShop
 
 CUSTOMER = "customer-1"
 CHECKOUT = "Checkout/RunCheckout/Function"
+CANARY = "Orders/PlaceCanary/Schedule"
 MUG, CUP = "MUG", "CUP"
 SUPPLIED = {MUG: 100, CUP: 100}
 
@@ -181,6 +183,14 @@ def repriced(shop: RehearsedShop) -> None:
     shop.settle()
 
 
+def watched(shop: RehearsedShop) -> None:
+    """A canary order is placed, and rejected."""
+    schedules.enable(shop.rehearsal, CANARY)
+    shop.pass_time(minutes=1)
+    schedules.disable(shop.rehearsal, CANARY)
+    shop.settle()
+
+
 @dataclass(frozen=True)
 class FaultScenario:
     """A scenario, and the parts of the shop that decide how it ends."""
@@ -200,6 +210,7 @@ _ALL = (
         supplied, ("Inventory/SupplierFiles", "Inventory/ImportStockFile", "Orders/KeepPrice")
     ),
     FaultScenario(repriced, ("Inventory/RepriceItem", "Inventory/DecidePrice")),
+    FaultScenario(watched, ("Orders/PlaceCanary",)),
     FaultScenario(cancelled, ("Inventory/ReleaseClosedOrder", "Payments/RefundClosedOrder")),
     FaultScenario(
         bought,

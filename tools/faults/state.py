@@ -38,9 +38,13 @@ class ShopState:
         items = map(from_attributes, scan(self.rehearsal, table))
         return [item for item in items if kind in (None, item.get("kind"))]
 
-    def order_statuses(self) -> dict[str, str]:
-        """Returns the status of each order."""
-        return {item["order_id"]: item["status"] for item in self.items(ORDERS, "order")}
+    def order_statuses(self, *, synthetic: bool = False) -> dict[str, str]:
+        """Returns the status of each order of a customer, or of each synthetic order."""
+        return {
+            item["order_id"]: item["status"]
+            for item in self.items(ORDERS, "order")
+            if item.get("synthetic", False) is synthetic
+        }
 
     def return_states(self) -> dict[str, str]:
         """Returns the state of each return, by order."""

@@ -50,7 +50,7 @@ def rehearse(
         name = _sabotage(sabotage)
         console.print(f"Synthesizing the templates of stage {stage} with both buses …")
         assembly = host_assembly(stage, bus="migrating")
-        with open_shop(assembly, warm_up=()) as shop:
+        with open_shop(assembly, warm_up=(), paused=()) as shop:
             runs = [
                 partial(migrate, shop, assembly, seed=each, sabotage=name)
                 for each in range(seed, seed + seeds)

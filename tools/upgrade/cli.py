@@ -72,7 +72,7 @@ def rehearse(
         if not chosen:
             raise RehearsalError(f"no schedule has the seed {only}: leave out --only to see all")
         console.print(f"Rehearsing {planned}")
-        with open_shop(former.assembly, warm_up=()) as shop:
+        with open_shop(former.assembly, warm_up=(), paused=()) as shop:
             at_once = jobs or max(1, (os.cpu_count() or 1) - 1)
             run = partial(run_schedule, shop, *assemblies, orders=orders, back=rollback)
             failed += run_all(console, run, chosen, at_once=at_once)

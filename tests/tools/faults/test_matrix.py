@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cdk_rehearsal import Assembly, Fault, FaultSite
+from cdk_rehearsal import Assembly, Fault, FaultSite, forked
 from tools.faults import injection, report
 from tools.faults.case import Case, CaseResult, EndState, Verdict
 from tools.faults.injection import SIGNED
@@ -165,6 +165,26 @@ def test_an_order_that_is_cancelled_because_its_parcel_stayed_may_end_so_after_a
     rejected = EndState({"order-1": "rejected"}, {})
     assert rejected.differences(delivered) != []
     assert rejected.differences(delivered, "rejected") == []
+
+
+def test_synthetic_orders_are_compared_by_their_ends_and_not_by_their_number() -> None:
+    rejected, open_ = (EndState({}, {}, frozenset(each)) for each in (["rejected"], ["placed"]))
+    assert rejected.differences(rejected) == []
+    assert open_.differences(rejected) == [
+        "synthetic orders end as ['placed'], but as ['rejected'] without the fault"
+    ]
+    assert EndState({}, {}).differences(rejected) != []
+    assert EndState({}, {}, frozenset({"rejected", "expired"})).differences(rejected) == []
+
+
+def test_no_canary_order_is_placed_in_the_weeks_of_a_case(open_shop: RehearsedShop) -> None:
+    def days_pass() -> int:
+        before = len(open_shop.order_statuses(synthetic=True))
+        open_shop.pass_time(days=2)
+        return len(open_shop.order_statuses(synthetic=True)) - before
+
+    (fork,) = forked([days_pass], at_once=1)
+    assert fork.value == 0, fork.error
 
 
 ROUTED = FaultSite("rule", "Checkout/RunCheckout/Rule", "Checkout/RunCheckout/Queue")
