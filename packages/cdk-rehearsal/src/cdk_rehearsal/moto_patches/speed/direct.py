@@ -69,7 +69,7 @@ SERVICES: Mapping[str, _Service] = {
     ),
     "events": _service(EventsHandler, "PutEvents"),
     "kinesis": _service(KinesisResponse, "PutRecord", "PutRecords"),
-    "logs": _service(LogsResponse, "PutLogEvents"),
+    "logs": _service(LogsResponse, "FilterLogEvents", "PutLogEvents"),
     "scheduler": _service(EventBridgeSchedulerResponse, "CreateSchedule", path="/schedules/{Name}"),
     "secretsmanager": _service(SecretsManagerResponse, "GetSecretValue"),
     "sesv2": _service(SESV2Response, "SendEmail"),
