@@ -80,7 +80,15 @@ def filled(value: Any, names: Parameters) -> Any:
 
 def without_chance(answer: Any, way: str) -> Any:
     """An answer without ids and times, and with the name of the way left out."""
-    chance = {"RequestId", "HTTPHeaders", "MessageId", "EventId", "SequenceNumber", "startDate"}
+    chance = {
+        "RequestId",
+        "eventId",
+        "HTTPHeaders",
+        "MessageId",
+        "EventId",
+        "SequenceNumber",
+        "startDate",
+    }
     chance |= {"stopDate", "executionArn", "name", "eventID"}
     if isinstance(answer, dict):
         return {
@@ -218,6 +226,7 @@ GOOD: list[tuple[str, str, Parameters]] = [
         {"StreamARN": "<StreamArn>", "Records": [{"PartitionKey": "p", "Data": b"{}"}] * 2},
     ),
     ("logs", "PutLogEvents", LOGGED),
+    ("logs", "FilterLogEvents", {"logGroupName": "group", "logStreamNames": ["<way>"]}),
     ("scheduler", "CreateSchedule", SCHEDULE),
     ("secretsmanager", "GetSecretValue", {"SecretId": "<Secret>"}),
     ("sesv2", "SendEmail", EMAIL),
@@ -265,6 +274,7 @@ WRONG: list[tuple[str, str, Parameters]] = [
     ("events", "PutEvents", {"Entries": []}),
     ("kinesis", "PutRecords", {"StreamName": "none", "Records": [{"PartitionKey": "p"}]}),
     ("kinesis", "PutRecord", {"StreamName": "none", "PartitionKey": "p", "Data": b""}),
+    ("logs", "FilterLogEvents", {"logGroupName": "none"}),
     ("logs", "PutLogEvents", {**LOGGED, "logStreamName": "none"}),
     ("logs", "PutLogEvents", {**LOGGED, "logEvents": []}),
     ("scheduler", "CreateSchedule", {**SCHEDULE, "GroupName": "none"}),
