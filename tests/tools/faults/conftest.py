@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.assemblies import assembly_directory
 from tools.faults import matrix
 from tools.faults.matrix import Baseline, baselines
 from tools.faults.shop import RehearsedShop
@@ -13,9 +14,9 @@ SCENARIO = "cancelled"
 
 
 @pytest.fixture(scope="package")
-def open_shop(assembly: Path) -> Iterator[RehearsedShop]:
-    """A shop that is open for business."""
-    with matrix.open_shop(assembly, warm_up=()) as shop:
+def open_shop(shared_directory: Path) -> Iterator[RehearsedShop]:
+    """A shop of `prod` that is open for business."""
+    with matrix.open_shop(assembly_directory("prod", shared_directory), warm_up=()) as shop:
         yield shop
 
 
