@@ -121,9 +121,9 @@ def test_the_queries_of_an_order_find_the_log_groups_of_all_functions(
     shop: Assembly, stage: str
 ) -> None:
     """A log group without a name has one that begins with the name of its stack."""
-    groups = shop.all_of("AWS::Logs::LogGroup")
-    assert groups
-    for group in groups:
-        stated = group.properties.get("LogGroupName")
-        name = texts(stated) if stated else group.stack_name
+    groups = {(each.stack, each.logical_id): each for each in shop.all_of("AWS::Logs::LogGroup")}
+    for function in shop.all_of("AWS::Lambda::Function"):
+        ref = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
+        group = groups[function.stack, ref]
+        name = texts(group.properties.get("LogGroupName", group.stack_name))
         assert name.startswith(f"orderflow-{stage}"), group.path
