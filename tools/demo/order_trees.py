@@ -27,7 +27,8 @@ class OrderTrees:
     """Orders without a finding."""
     spans: int
     links: int
-    """Spans in the traces of the orders, and links from them to spans of other traces."""
+    """Spans in the traces of the orders, and links between them and other spans, such as those of
+    batches."""
     findings: tuple[str, ...]
 
     @property
@@ -143,9 +144,7 @@ class _Expected:
         self.broken[work] += record.detail["request_id"] in self._failed
 
 
-def order_trees(
-    traces: Traces, records: Sequence[Record], orders: Collection[str]
-) -> OrderTrees:
+def order_trees(traces: Traces, records: Sequence[Record], orders: Collection[str]) -> OrderTrees:
     """Compares the spans about orders with the records of the rehearsal since their collection."""
     expected, by_trace = _Expected(records), traces.by_trace()
     of_order: dict[str, set[str]] = {order_id: set() for order_id in orders}
@@ -158,12 +157,17 @@ def order_trees(
         order_id: [*_findings(order_id, sorted(of_order[order_id]), own, by_trace, expected)]
         for order_id, own in sorted(expected.events_of(orders).items())
     }
-    inside = [span for each in set().union(*of_order.values()) for span in by_trace[each]]
+    inside = set().union(*of_order.values())
     return OrderTrees(
         orders=len(findings),
         trees=sum(not found for found in findings.values()),
-        spans=len(inside),
-        links=sum(len(span.links) for span in inside),
+        spans=sum(len(by_trace[each]) for each in inside),
+        links=sum(
+            not inside.isdisjoint({span.trace_id, _trace_of(link)})
+            for spans in by_trace.values()
+            for span in spans
+            for link in span.links
+        ),
         findings=tuple(finding for found in findings.values() for finding in found),
     )
 
@@ -188,6 +192,11 @@ def _findings(
     if [span.name for span in roots] != ["POST /orders"]:
         yield f"{where}: begins {len(roots)} times, with {', '.join(map(_named, roots))}"
     yield from _differences(where, own, spans, expected)
+
+
+def _trace_of(traceparent: str) -> str:
+    """Returns the id of the trace: https://www.w3.org/TR/trace-context/#traceparent-header."""
+    return traceparent.split("-")[1]
 
 
 def _named(span: TracedSpan) -> str:

@@ -105,7 +105,7 @@ class SequenceResult:
     """Those of them that are one tree, with each hop as often as it happened."""
     spans: int = 0
     links: int = 0
-    """The spans in their traces, and the links to spans of other traces."""
+    """The spans in their traces, and the links between them and other spans."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """The injected faults, and the requests without an answer."""
