@@ -1,11 +1,10 @@
-"""Operations: a dashboard of all hops, alarms on business metrics, the API's stage, the budget."""
+"""Operations: dashboards of all hops and of one order, alarms on business metrics, the budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_logs as logs
 from cdk_monitoring_constructs import (
     CustomMetricGroup,
     DefaultDashboardFactory,
@@ -19,6 +18,7 @@ from stacks.constructs.budget import Budget
 from stacks.constructs.error_budget import ErrorBudget
 from stacks.constructs.metric import service_metric, share, sms_spending
 from stacks.constructs.platform import Platform
+from stacks.constructs.span_queries import OrderDashboard, save_queries
 
 _PERIOD = Duration.minutes(5)
 
@@ -76,37 +76,8 @@ _HOPS: Mapping[str, Mapping[str, Sequence[tuple[str, str, str]]]] = {
 """Graphs by headline and title: schema, metric name with further terms, and statistic."""
 
 
-_QUERIES: Mapping[str, Sequence[str]] = {
-    "one order": (
-        'filter subject = "ORDER"',
-        "sort start",
-        "display start, service, name, event_type, outcome, attempt, duration_ms, trace_id",
-    ),
-    "one trace": (
-        "filter @message like /TRACE/",
-        "sort start",
-        "display start, service, name, event_type, outcome, duration_ms, span_id, parent_id",
-    ),
-    "what fails": (
-        'filter outcome in ["failed", "parked"]',
-        "stats count(*) as times, latest(start) as last by name, outcome, error",
-        "sort times desc",
-    ),
-    "durations": (
-        "stats count(*) as times, pct(duration_ms, 50), pct(duration_ms, 99) by name",
-        "sort times desc",
-    ),
-    "cold starts": (
-        "filter ispresent(init_ms)",
-        "stats count(*) as times, pct(init_ms, 50), max(init_ms) by name",
-        "sort times desc",
-    ),
-}
-"""Queries about the spans in the log, by name. The first two have a placeholder."""
-
-
 class Operations(Stack):
-    """Shows a whole stage on one dashboard.
+    """Shows a whole stage on one dashboard, and one order on another.
 
     The graphs of the hops search for metrics by the stage's name, with which the names of all its
     resources begin. So a new consumer appears on the dashboard as soon as it is deployed, and no
@@ -118,15 +89,14 @@ class Operations(Stack):
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         stage = platform.environment.name
+        # A dashboard's name is unique across all regions of an account.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Dashboards.html
+        name = f"orderflow-{stage}-{self.region}"
         dashboard = MonitoringFacade(
             self,
             "Monitoring",
             dashboard_factory=DefaultDashboardFactory(
-                self,
-                "Dashboards",
-                # A dashboard's name is unique across all regions of an account.
-                # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Dashboards.html
-                dashboard_name_prefix=f"orderflow-{stage}-{self.region}",
+                self, "Dashboards", dashboard_name_prefix=name
             ),
         )
         dashboard.add_large_header(f"Orderflow, {stage}")
@@ -177,7 +147,8 @@ class Operations(Stack):
             "request",
             page="notifications-are-late",
         )
-        _save_queries(self, stage)
+        save_queries(self, stage=stage)
+        OrderDashboard(self, "Order", stage=stage, name=f"{name}-Order")
 
     def _show(
         self,
@@ -234,21 +205,6 @@ def _durations(
         return found.with_(period=window)
 
     return metric
-
-
-def _save_queries(scope: Construct, stage: str) -> None:
-    """Saves queries about spans, in a folder of the stage.
-
-    Each is for all log groups of the stage, which the console selects by their prefix.
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-logs-querydefinition.html
-    """
-    for name, query in _QUERIES.items():
-        logs.CfnQueryDefinition(
-            scope,
-            f"Query{name.title().replace(' ', '')}",
-            name=f"orderflow-{stage}/{name}",
-            query_string="\n| ".join(('filter type = "span"', *query)),
-        )
 
 
 def _search(stage: str, schema: str, terms: str, statistic: str) -> cloudwatch.MathExpression:

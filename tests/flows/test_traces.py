@@ -1,5 +1,6 @@
 """Traces: whatever happens to an order is one tree, with each hop in it as often as it happened."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from tests.flows.scenario import Scenario, erase_a_customer, let_an_authorizatio
 from tests.flows.shop import FOREVER, Shop
 from tests.support.forks import in_a_fork
 from tools.demo.order_trees import order_trees
+from tools.demo.staff import require
 
 CLIENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -30,10 +32,10 @@ class Traced:
     def assert_one_tree_for_each_order(self) -> None:
         records = self._shop.rehearsal.meter.records[self._seen :]
         orders = self.orders()
-        check = order_trees(self.traces, records, orders)
+        found = order_trees(self.traces, records, orders)
         assert orders
-        assert check.holds, "\n".join(check.findings)
-        assert check.right == {"trees": len(orders)}
+        assert found.check.holds, "\n".join(found.findings)
+        assert found.trees == found.orders == len(orders)
 
     def of(self, order_id: str) -> list[TracedSpan]:
         """Returns the spans of an order's trace by time."""
@@ -133,6 +135,18 @@ def shop_ways(shop: Shop) -> list[str]:
 
 def test_a_message_that_is_parked_and_redriven_stays_in_its_tree(shop: Shop) -> None:
     traced = Traced(shop)
+    order_id = redriven(shop)
+    shop.deliver(order_id)
+    shop.settle()
+    assert shop.status(order_id) == "delivered"
+    traced.assert_one_tree_for_each_order()
+    names = Counter(span.name for span in traced.of(order_id))
+    assert names["park OrderConfirmed.v2"] == names["redrive OrderConfirmed.v2"] == 1
+    assert names["shipping.request_shipment"] == 1
+
+
+def redriven(shop: Shop) -> str:
+    """Places an order whose message to shipping is parked and redriven; returns its id."""
     shop.prefer(*Channel)
     shop.receive({"MUG": 2})
     function = "Shipping/RequestShipment/Function"
@@ -143,13 +157,42 @@ def test_a_message_that_is_parked_and_redriven_stays_in_its_tree(shop: Shop) -> 
     shop.rehearsal.faults.clear()
     shop.rehearsal.redrive(parked, "Shipping/RequestShipment/Queue")
     shop.settle()
-    shop.deliver(order_id)
-    shop.settle()
-    assert shop.status(order_id) == "delivered"
+    return order_id
+
+
+LOST_AT = {
+    "outbox": "publish OrderPlaced.v2",
+    "input of the workflow": "inventory.reserve_stock",
+    "redrive": "shipping.request_shipment",
+    "webhook of the carrier": "POST /carrier/events",
+    "deadline": "shipping.watch_deadline",
+}
+"""Where the context of a trace could be lost, and the span that then begins without a parent."""
+
+
+def test_a_context_that_is_lost_is_named_with_its_order_and_hop(shop: Shop) -> None:
+    traced = Traced(shop)
+    shop.rehearsal.faults.plan(FAULTS["duplicate"], target="Checkout/RunCheckout/Queue", times=1)
+    order_id = redriven(shop)
+    require(shop.report(order_id, "picked_up"), 200)
+    shop.pass_days(5.5)
     traced.assert_one_tree_for_each_order()
-    names = [span.name for span in traced.of(order_id)]
-    assert "park OrderConfirmed.v2" in names
-    assert "shipping.request_shipment" in names
+    for where, name in LOST_AT.items():
+        first = next(span for span in traced.of(order_id) if span.name == name)
+        parent_id, trace_id = first.parent_id, first.trace_id
+        for lost in ({"parent_id": ""}, {"trace_id": "0" * 31 + "1"}):
+            set_fields(first, lost)
+            with pytest.raises(AssertionError) as raised:
+                traced.assert_one_tree_for_each_order()
+            set_fields(first, {"parent_id": parent_id, "trace_id": trace_id})
+            said = str(raised.value)
+            assert f"order {order_id}" in said, where
+            assert f"{name} ({first.path})" in said, where
+
+
+def set_fields(span: TracedSpan, fields: dict[str, str]) -> None:
+    for name, value in fields.items():
+        setattr(span, name, value)
 
 
 def test_a_client_that_traces_finds_the_order_in_its_own_trace(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard: one for each stage, with all AWS metrics that alarms watch."""
+"""The dashboards of a stage: of all AWS metrics that alarms watch, and of one order."""
 
 import json
 import re
@@ -31,12 +31,22 @@ OF_THE_ACCOUNT = {"SMSMonthToDateSpentUSD"}
 """Metrics of the whole account, without dimensions."""
 
 
+def body_of(shop: Assembly, name: str) -> Any:
+    """The body of the dashboard whose path contains `name`."""
+    (body,) = (
+        texts(dashboard.properties["DashboardBody"])
+        for dashboard in shop.of_type("AWS::CloudWatch::Dashboard")
+        if name in dashboard.path
+    )
+    return json.loads(body.replace("AWS::Region", ""))
+
+
 def shown(shop: Assembly) -> list[Any]:
-    """All metrics of all graphs, as in the dashboard's body."""
-    (dashboard,) = shop.of_type("AWS::CloudWatch::Dashboard")
-    body = json.loads(texts(dashboard.properties["DashboardBody"]).replace("AWS::Region", ""))
+    """All metrics of all graphs, as in the body of the stage's dashboard."""
     return [
-        metric for widget in body["widgets"] for metric in widget["properties"].get("metrics", [])
+        metric
+        for widget in body_of(shop, "Dashboards")["widgets"]
+        for metric in widget["properties"].get("metrics", [])
     ]
 
 
@@ -88,3 +98,32 @@ def test_explicit_names_begin_with_the_words_that_the_dashboard_searches_for(
     for each in found:
         if type_ != "AWS::SQS::Queue" or name in each.properties:
             assert texts(each.properties[name]).split("-")[:2] == ["orderflow", stage], each
+
+
+def test_a_text_field_sets_the_order_in_all_queries_of_its_dashboard(
+    shop: Assembly, stage: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html."""
+    body = body_of(shop, "Operations/Order")
+    (variable,) = body["variables"]
+    assert (variable["type"], variable["inputType"]) == ("pattern", "input")
+    shown = json.dumps(body["widgets"]).replace(variable["pattern"], "6a1c9d0e")
+    queries = [widget["properties"]["query"] for widget in json.loads(shown)]
+    assert len(queries) == 3
+    for query in queries:
+        source, kind, order, *_ = query.split("\n| ")
+        assert source == f"SOURCE logGroups(namePrefix: ['orderflow-{stage}'])"
+        assert kind == 'filter type = "span"'
+        assert order.startswith('filter subject = "6a1c9d0e"')
+
+
+def test_the_queries_of_an_order_find_the_log_groups_of_all_functions(
+    shop: Assembly, stage: str
+) -> None:
+    """A log group without a name has one that begins with the name of its stack."""
+    groups = {(each.stack, each.logical_id): each for each in shop.all_of("AWS::Logs::LogGroup")}
+    for function in shop.all_of("AWS::Lambda::Function"):
+        ref = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
+        group = groups[function.stack, ref]
+        name = texts(group.properties.get("LogGroupName", group.stack_name))
+        assert name.startswith(f"orderflow-{stage}"), group.path

@@ -37,7 +37,6 @@ _LONGEST_S = 2 * 86_400
 
 _TRIES = 10
 _TRY_AGAIN_AFTER = timedelta(minutes=1)
-_CANARY = "Orders/PlaceCanary/Schedule"
 _OVERDUE_AFTER = timedelta(days=6)
 """Longer than the carrier's deadline for a parcel."""
 
@@ -176,7 +175,7 @@ def rehearse(
             _supply(shop, setup.files, pace, display)
             _price(staff, setup.catalogue, pace, display)
             _prefer_all(customers, visits, pace, display)
-            resume_canary = schedules.disable(shop, _CANARY)
+            resume_canary = schedules.disable(shop, schedules.CANARY)
             opened(shop)
             _serve(customers, visits, arrivals, seed, pace, display)
             if setup.lost_parcels:

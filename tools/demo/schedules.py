@@ -5,6 +5,9 @@ from functools import partial
 
 from cdk_rehearsal import Rehearsal
 
+CANARY = "Orders/PlaceCanary/Schedule"
+"""The schedule of the synthetic orders."""
+
 _ENABLED, _DISABLED = "ENABLED", "DISABLED"
 _KEPT = (
     *("Description", "FlexibleTimeWindow", "Target", "StartDate", "EndDate"),

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from random import Random
 
-from cdk_rehearsal import FaultSite, inject
+from cdk_rehearsal import FaultSite, Traces, inject
 from lambdas.notifications.events import Channel
 from lambdas.orders.domain import order_id_for
+from tools.demo.order_trees import order_trees
 from tools.faults.case import trace, unrecovered, violations
 from tools.faults.kinds import KINDS, FaultKind
 from tools.faults.matrix import Baseline
@@ -98,6 +99,13 @@ class SequenceResult:
     redriven: int = 0
     discarded: int = 0
     """Parked messages, by what the recovery did with them."""
+    traced: int = 0
+    """Orders whose traces were checked."""
+    trees: int = 0
+    """Those of them that are one tree, with each hop as often as it happened."""
+    spans: int = 0
+    links: int = 0
+    """The spans in their traces, and the links between them and other spans."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """The injected faults, and the requests without an answer."""
@@ -248,6 +256,7 @@ def run(
 ) -> SequenceResult:
     """Performs the actions, lets everything end, and audits the shop."""
     started, begun = time.process_time(), len(shop.rehearsal.meter.records)
+    traces = Traces(shop.rehearsal)
     sequence = ActionSequence(shop, faults)
     done = 0
     for action in actions:
@@ -256,8 +265,13 @@ def run(
     sequence.end()
     evidence = shop.evidence()
     evidence.may_repeat = _REPEATS
-    problems = [*violations(evidence), *unrecovered(shop, sequence.recovery)]
     statuses, records = shop.order_statuses(), shop.rehearsal.meter.records[begun:]
+    trees = order_trees(traces, records, statuses.keys() & {*sequence.orders})
+    problems = [
+        *violations(evidence),
+        *unrecovered(shop, sequence.recovery),
+        *trees.findings,
+    ]
     return SequenceResult(
         actions=done,
         statuses=Counter(statuses.get(order_id, "not accepted") for order_id in sequence.orders),
@@ -268,6 +282,10 @@ def run(
         faults=Counter(record.detail["name"] for record in records if record.kind == "fault"),
         redriven=sequence.recovery.redriven,
         discarded=sequence.recovery.discarded,
+        traced=trees.orders,
+        trees=trees.trees,
+        spans=trees.spans,
+        links=trees.links,
         problems=problems,
         notes=sequence.notes,
         trace=trace(records, problems) if problems else [],

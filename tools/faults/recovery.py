@@ -30,12 +30,13 @@ class Recovery:
     def redrive(self) -> None:
         """Redrives parked messages, discards poison messages, and restarts failed executions."""
         for path in self._shop.parked():
+            self._move_back(path)
             for message in self._shop.take_messages(path):
-                if POISON in message.body or POISON in _decoded(message.body):
+                if _is_poison(message.body):
                     self.discarded += 1
                 else:
                     self.redriven += 1
-                    self._redrive(path, message)
+                    self._deliver_again(path, message)
         for execution in self.failed_executions():
             self._restart(execution)
         # Once each, for all messages that need it.
@@ -67,11 +68,17 @@ class Recovery:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def _redrive(self, path: str, message: ParkedMessage) -> None:
-        body, attributes = message.body, message.attributes
+    def _move_back(self, path: str) -> None:
+        """Moves the messages that a queue has parked, except poison messages, back to it."""
         if source := self._source_of(path):
-            self._rehearsal.queues.by_path(source.path).send(body)
-        elif "RULE_ARN" in attributes:
+            parked = self._rehearsal.messages(path)
+            sound = {each["message_id"] for each in parked if not _is_poison(each["body"])}
+            self.redriven += self._rehearsal.redrive(path, source.path, sound)
+
+    def _deliver_again(self, path: str, message: ParkedMessage) -> None:
+        """Repeats the delivery that a service gave up, as the report in a message says."""
+        body, attributes = message.body, message.attributes
+        if "RULE_ARN" in attributes:
             self._to_replay[self._rehearsal.path_of(attributes["RULE_ARN"])] = None
         elif "SUBSCRIBER_ARN" in attributes:
             self._to_replay[self._subscriber_of(attributes["SUBSCRIBER_ARN"])] = None
@@ -127,6 +134,10 @@ class Recovery:
                 kinesis.put_record(
                     StreamName=stream, Data=record["Data"], PartitionKey=record["PartitionKey"]
                 )
+
+
+def _is_poison(body: str) -> bool:
+    return POISON in body or POISON in _decoded(body)
 
 
 def _decoded(body: str) -> str:

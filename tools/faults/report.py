@@ -138,6 +138,8 @@ def show_figures(console: Console, result: SequenceResult) -> None:
         f"{faults.total():,} faults acted: {_counts(faults)}",
         f"{parked:,} messages were parked: {result.redriven:,} redriven, "
         f"{result.discarded:,} poison messages discarded",
+        f"{result.trees:,} of {result.traced:,} orders are one tree: {result.spans:,} spans, "
+        f"{result.links:,} links",
         f"{result.cpu_s:.0f} s of CPU, {1000 * result.cpu_s / max(1, orders):.0f} ms per order",
         f"{len(result.problems):,} violations"
         if result.problems

@@ -26,6 +26,9 @@ def test_random_faults_lose_and_double_nothing(
     assert result.problems == []
     assert result.statuses.total() == 6
     assert result.faults
+    assert result.trees == result.traced == 6
+    assert result.spans > 60
+    assert result.links
 
 
 CONTINUATIONS: dict[str, tuple[list[Action], str]] = {

@@ -33,6 +33,8 @@ class Record(Struct, frozen=True):
     - ``delivery``: ``target`` took something from ``source``; detail has ``outcome``; ``queued``,
       the id of the message that it became in a queue; and for a batch from a queue the ids of its
       ``messages``, of those that ``failed``, and the ``request_id`` of the invocation;
+    - ``redriven``: a message of the dead-letter queue ``source`` moved to the queue ``target``;
+      detail has the id that it had in ``messages``, its new id ``queued``, and its ``event``;
     - ``dead_letter``: something of ``source`` ended in the dead-letter queue ``target``;
     - ``fault``: a fault, detail's ``name``, acts on what goes from ``source`` to ``target``;
     - ``discarded``: something of ``source`` was given up with no dead-letter queue to take it.

@@ -96,8 +96,8 @@ class Traces:
     A handler logs a span as a line of JSON with `"type": "span"`, `trace_id`, `span_id`, `name`,
     `kind`, `start` (RFC 3339) and `duration_ms`, and with `parent_id`, `links` (as `traceparent`)
     and any further keys, if it has some. Hops are added for events in the form of CloudEvents
-    with a `traceparent`: where they are published, delivered and parked, and the executions that
-    they start.
+    with a `traceparent`: where they are published, delivered, parked and redriven, and the
+    executions that they start.
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md
     """
 
@@ -259,6 +259,7 @@ _VERBS: Mapping[str, str] = {
     "published": "publish",
     "delivery": "deliver",
     "dead_letter": "park",
+    "redriven": "redrive",
     "discarded": "discard",
     "execution": "execute workflow of",
 }

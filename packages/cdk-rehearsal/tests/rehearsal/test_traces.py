@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
 from cdk_rehearsal import Rehearsal, RehearsalError, Traces, require_destination
 from rehearsal.cloud import Cloud, arn
@@ -202,6 +204,32 @@ def test_a_span_has_the_form_of_otlp(shop: Rehearsal, tmp_path: Path) -> None:
             "arrayValue": {"values": [{"stringValue": "a"}, {"stringValue": "b"}]},
         },
     }
+
+
+def test_the_decoder_of_opentelemetry_accepts_a_file(shop: Rehearsal, tmp_path: Path) -> None:
+    """It rejects unknown fields, and takes ids as base64: so they are checked in the JSON.
+
+    https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+    """
+    traces = Traces(shop)
+    put(shop)
+    put(shop, outcome="failed")
+    spans = []
+    for line in exported(traces, tmp_path / "traces.jsonl"):
+        message = json_format.ParseDict(line, TracesData())
+        spans += [s for r in message.resource_spans for c in r.scope_spans for s in c.spans]
+        stated = [s for r in line["resourceSpans"] for c in r["scopeSpans"] for s in c["spans"]]
+        for span in stated:
+            ids = [span, *span["links"]]
+            assert {(len(each["traceId"]), len(each["spanId"])) for each in ids} == {(32, 16)}
+            assert len(span.get("parentSpanId", "")) in {0, 16}
+    assert {span.kind for span in spans} >= {Span.SPAN_KIND_CONSUMER}
+    assert {span.status.code for span in spans} == {Status.STATUS_CODE_UNSET, 2}
+    for span in spans:
+        assert span.name
+        assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
+        assert {attribute.key for attribute in span.attributes} >= {"outcome"}
+        assert all(link.trace_id and link.span_id for link in span.links)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.moto_patches.speed.sqs import is_full
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.deliveries import DeliveryFailed
+from cdk_rehearsal.services.texts import event_in
 
 # Batches are bounded by what a synchronous invocation takes; some room is left for the envelope.
 # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
@@ -445,6 +446,14 @@ def moved(core: Core, source: Any, message: Message, target: Any) -> None:
         again.group_id, again.deduplication_id = message.group_id, core.new_id()
     again.mark_sent()
     target.add_message(again)
+    core.meter.add(
+        "redriven",
+        core.path_of(source.queue_arn),
+        core.path_of(target.queue_arn),
+        messages=[message.id],
+        queued=again.id,
+        **event_in(message.body),
+    )
 
 
 def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:

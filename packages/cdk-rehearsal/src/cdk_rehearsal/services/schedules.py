@@ -17,7 +17,7 @@ from cdk_rehearsal.services.deliveries import THROTTLED, DeliveryFailed, check_f
 from cdk_rehearsal.services.invocation import LambdaService
 from cdk_rehearsal.services.queues import Queues
 from cdk_rehearsal.services.recurrence import InvalidExpression, Once, parse
-from cdk_rehearsal.services.texts import is_json, iso_seconds
+from cdk_rehearsal.services.texts import event_in, is_json, iso_seconds
 from cdk_rehearsal.virtual_time.agenda import Timer
 
 _SERVICE = "scheduler.amazonaws.com"
@@ -297,7 +297,7 @@ class Schedules:
         stated = firing.target.get(PARAMETERS.get(service, ("", ()))[0], {})
         if service == "sqs":
             queued = self._queues.by_arn(arn).send(text, group=stated.get("MessageGroupId"))
-            return {"queued": queued, **_event_in(text)}
+            return {"queued": queued, **event_in(text)}
         if service == "lambda":
             self._lambdas.invoke_async(self._lambdas.function(arn), text, source=firing.path)
         else:
@@ -376,18 +376,6 @@ class Schedules:
         """Whether the schedule's role, once assumed for its group, may do an action."""
         role, group = firing.target["RoleArn"], _group_arn(firing.schedule)
         return self._core.access.role_may(role, _SERVICE, action, arn, source_arn=group)
-
-
-def _event_in(text: str) -> dict[str, Any]:
-    """Returns the CloudEvent in a text, in the form in which a bus delivers it, if it has one."""
-    try:
-        message = json.loads(text)
-    except ValueError:
-        return {}
-    detail = message.get("detail") if isinstance(message, dict) else None
-    if not isinstance(detail, dict) or not {"id", "type"} <= detail.keys():
-        return {}
-    return {"event": {"id": detail["id"], "detail-type": detail["type"], **message}}
 
 
 def _group_arn(schedule: Schedule) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 
 def iso_seconds(moment: float) -> str:
@@ -31,3 +32,15 @@ def is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def event_in(text: str) -> dict[str, Any]:
+    """Returns the CloudEvent in a text, in the form in which a bus delivers it, if it has one."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    detail = message.get("detail") if isinstance(message, dict) else None
+    if not isinstance(detail, dict) or not {"id", "type"} <= detail.keys():
+        return {}
+    return {"event": {"id": detail["id"], "detail-type": detail["type"], **message}}
