@@ -3,8 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +11,6 @@ from cdk_rehearsal import FAULTS, Arrival, Exchange, Fault, FaultSite
 from lambdas.eventing.event import Cause, CloudEvent
 from lambdas.inventory.supplier_files import INCOMING
 from lambdas.shipping.events import ShipmentDue
-from tools.demo import schedules
 from tools.demo.carrier import signed as signed_by_carrier
 from tools.demo.stripe_host import signed as signed_by_provider
 from tools.demo.supplier import BUCKET
@@ -60,16 +58,7 @@ def wait_for_weeks(shop: RehearsedShop, site: FaultSite) -> None:
 
     Dead-letter queues keep messages for 14 days.
     """
-    with _without_canary(shop):
-        shop.pass_time(days=_WEEKS_DAYS)
-
-
-@contextmanager
-def _without_canary(shop: RehearsedShop) -> Iterator[None]:
-    """Pauses the synthetic orders: 48 a day would take most of the time of a run."""
-    resume = schedules.disable(shop.rehearsal, schedules.CANARY)
-    yield
-    resume()
+    shop.pass_time(days=_WEEKS_DAYS)
 
 
 def mute(shop: RehearsedShop, site: FaultSite) -> None:
@@ -96,8 +85,7 @@ def wait_for_a_month(shop: RehearsedShop, site: FaultSite) -> None:
     for passed in range(0, _MONTH_DAYS, _WEEK_DAYS):
         for path in shop.parked():
             exported[path] += shop.take_messages(path)
-        with _without_canary(shop):
-            shop.pass_days(min(_WEEK_DAYS, _MONTH_DAYS - passed))
+        shop.pass_days(min(_WEEK_DAYS, _MONTH_DAYS - passed))
     for path, messages in exported.items():
         for message in messages:
             shop.rehearsal.queues.by_path(path).send(message.body, message.attributes)

@@ -11,7 +11,7 @@ from cdk_rehearsal import Assembly, FaultSite, Latency, Rehearsal, edge_sites, f
 from tools.demo import schedules
 from tools.faults.case import Case, CaseResult, EndState, Verdict, violations
 from tools.faults.kinds import KINDS, FaultKind
-from tools.faults.scenarios import CANARY, SCENARIOS, FaultScenario, open_for_business
+from tools.faults.scenarios import SCENARIOS, FaultScenario, open_for_business
 from tools.faults.shop import RehearsedShop
 
 _WARM_UP = ("supplied", "cancelled", "bought", "given_back", "erased")
@@ -47,7 +47,10 @@ class Plan:
 
 @contextmanager
 def open_shop(
-    assembly: Path, *, warm_up: Sequence[str] = _WARM_UP, paused: Sequence[str] = (CANARY,)
+    assembly: Path,
+    *,
+    warm_up: Sequence[str] = _WARM_UP,
+    paused: Sequence[str] = (schedules.CANARY,),
 ) -> Iterator[RehearsedShop]:
     """Opens a shop, runs the scenarios of `warm_up`, and prepares it for forks.
 

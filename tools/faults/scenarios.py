@@ -18,7 +18,6 @@ from tools.faults.shop import PRICE, RehearsedShop
 
 CUSTOMER = "customer-1"
 CHECKOUT = "Checkout/RunCheckout/Function"
-CANARY = "Orders/PlaceCanary/Schedule"
 MUG, CUP = "MUG", "CUP"
 SUPPLIED = {MUG: 100, CUP: 100}
 
@@ -185,9 +184,9 @@ def repriced(shop: RehearsedShop) -> None:
 
 def watched(shop: RehearsedShop) -> None:
     """A canary order is placed, and rejected."""
-    schedules.enable(shop.rehearsal, CANARY)
+    schedules.enable(shop.rehearsal, schedules.CANARY)
     shop.pass_time(minutes=1)
-    schedules.disable(shop.rehearsal, CANARY)
+    schedules.disable(shop.rehearsal, schedules.CANARY)
     shop.settle()
 
 
