@@ -44,8 +44,8 @@ runtime: setup ## run the tests of handlers, API and flows on the classic bus an
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: test ## run all checks of continuous integration
-	@$(MAKE) --no-print-directory --jobs=2 static
+check: setup ## run all checks of continuous integration, the static ones beside the tests
+	@$(MAKE) --no-print-directory --jobs=2 test static
 
 static: lint types imports templates
 

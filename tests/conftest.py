@@ -62,6 +62,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
+def pytest_sessionfinish() -> None:
+    """Searches for cycles once, so that warnings about lost objects count, and not five times."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds an option for the kind of event bus. `.ci/runtime` passes the one that is no default."""
     parser.addoption(
