@@ -110,8 +110,7 @@ class Environment:
     archive_days: int
     """How long the bus retains events, or its archive keeps them, so that they can be replayed."""
     log_days: Literal[7, 90]
-    """How long log groups keep events: numbers that CloudWatch Logs accepts.
-    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+    """How long log groups keep events."""
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
     payment_provider: PaymentProvider
@@ -243,7 +242,7 @@ class Environment:
 
     @property
     def log_retention(self) -> "RetentionDays":
-        """How long log groups keep events, as the CDK says it."""
+        """The retention of log groups, as a value of the CDK."""
         from aws_cdk.aws_logs import RetentionDays
 
         return {7: RetentionDays.ONE_WEEK, 90: RetentionDays.THREE_MONTHS}[self.log_days]
