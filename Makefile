@@ -44,8 +44,7 @@ runtime: setup ## run the tests of handlers, API and flows on the classic bus an
 fuzz: setup ## send thousands of random requests to the API: none may fail or get an undocumented response
 	@$(RUN) python -m pytest tests/api/test_api.py --hypothesis-profile=thorough $(ARGS)
 
-check: test ## run all checks of continuous integration
-	@$(MAKE) --no-print-directory --jobs=2 static
+check: test static ## run all checks of continuous integration; with --jobs=2, the static ones beside the tests
 
 static: lint types imports templates
 

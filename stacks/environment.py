@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
-
-from aws_cdk import RemovalPolicy
-from aws_cdk.aws_logs import RetentionDays
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lambdas.shipping.settings import Dispatch
+
+# Importing the CDK starts Node.js. Most tests and commands only read stages.
+if TYPE_CHECKING:
+    from aws_cdk import RemovalPolicy
+    from aws_cdk.aws_logs import RetentionDays
 
 QUEUE_DAYS = 4
 """How long a message waits for its consumer."""
@@ -107,7 +109,8 @@ class Environment:
     """
     archive_days: int
     """How long the bus retains events, or its archive keeps them, so that they can be replayed."""
-    log_retention: RetentionDays
+    log_days: Literal[7, 90]
+    """How long log groups keep events."""
     keeps_data: bool
     """Whether tables, files, the archive and other data survive the deletion of their stack."""
     payment_provider: PaymentProvider
@@ -238,12 +241,21 @@ class Environment:
         return self.archive_days + 1 + 2 * (QUEUE_DAYS + DEAD_LETTER_DAYS)
 
     @property
-    def removal_policy(self) -> RemovalPolicy:
+    def log_retention(self) -> "RetentionDays":
+        """The retention of log groups, as a value of the CDK."""
+        from aws_cdk.aws_logs import RetentionDays
+
+        return {7: RetentionDays.ONE_WEEK, 90: RetentionDays.THREE_MONTHS}[self.log_days]
+
+    @property
+    def removal_policy(self) -> "RemovalPolicy":
         """The removal policy of data when their stack is deleted.
 
         If the creation of a stack fails, its resources are deleted: they would block the next
         attempt. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html
         """
+        from aws_cdk import RemovalPolicy
+
         if self.keeps_data:
             return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         return RemovalPolicy.DESTROY
@@ -265,7 +277,7 @@ _WAREHOUSE = Dispatch(
 DEV = Environment(
     name="dev",
     archive_days=7,
-    log_retention=RetentionDays.ONE_WEEK,
+    log_days=7,
     keeps_data=False,
     payment_provider="sandbox",
     carrier="sandbox",
@@ -280,7 +292,7 @@ PROD = Environment(
     name="prod",
     shift="gradual",
     archive_days=90,
-    log_retention=RetentionDays.THREE_MONTHS,
+    log_days=90,
     keeps_data=True,
     payment_provider="stripe",
     carrier="easypost",

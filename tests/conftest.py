@@ -52,6 +52,7 @@ gc.set_threshold(50_000, 20, 100)
 # shares. So slow tests, and tests that share a loaded application, come first.
 FIRST = (
     *("tests/flows/", "tests/tools/demo/", "tests/api/", "tests/architecture/"),
+    *("tests/tools/load_test/", "tests/tools/migrate/", "tests/tools/smoke/"),
     "packages/cdk-rehearsal/tests/distribution/",
 )
 
@@ -60,6 +61,13 @@ def pytest_xdist_auto_num_workers() -> int:
     """Returns the number of workers for `-n auto`: tests of pages and commands often wait."""
     cores = os.cpu_count() or 1
     return cores + cores // 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Searches for cycles once, so that warnings about lost objects count, and not five times."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

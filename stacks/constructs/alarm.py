@@ -8,8 +8,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from stacks.constructs.platform import Platform
-
-RUNBOOK = "docs/runbook.md"
+from stacks.constructs.runbook import RUNBOOK
 
 
 class Alarm(cloudwatch.Alarm):

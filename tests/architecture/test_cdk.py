@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,27 @@ def test_cdk_json_has_each_feature_flag_that_the_library_recommends() -> None:
     chosen = {name: value for name, value in context.items() if name.startswith("@aws-cdk")}
 
     assert chosen == {**recommended, **OWN_CHOICES}
+
+
+def test_commands_about_assemblies_and_stages_start_no_node() -> None:
+    """Importing the CDK library starts Node.js, and with it a process for each test worker."""
+    commands = [
+        *("tools.capacity.__main__", "tools.catalogue.__main__", "tools.cost.__main__"),
+        *("tools.demo.cli", "tools.faults.cli", "tools.load.__main__", "tools.load_test.cli"),
+        *("tools.permissions.__main__", "tools.smoke.__main__", "tools.upgrade.cli"),
+    ]
+    program = f"""
+import importlib, sys
+for name in {["tests.conftest", *commands]}:
+    importlib.import_module(name)
+    if "aws_cdk" in sys.modules:
+        sys.exit(f"{{name}} imports aws_cdk: import it in the functions that need it")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_pinned_command_line_reads_the_assembly_of_the_pinned_library(assembly: Path) -> None:

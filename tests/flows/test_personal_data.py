@@ -6,6 +6,7 @@ rehearsal are searched: tables, queues, streams, the bus, logs, buckets, executi
 
 import json
 import re
+import time
 
 import pytest
 
@@ -224,11 +225,17 @@ def test_a_search_finds_what_any_store_has(shop: Shop) -> None:
     rehearsal.client("stepfunctions").start_execution(
         stateMachineArn=rehearsal.physical_id("Privacy/Workflow"), input=f'{{"detail":"{found}"}}'
     )
+    log = {"logGroupName": rehearsal.physical_id("Backbone/Api/AccessLog"), "logStreamName": "odd"}
+    rehearsal.client("logs").create_log_stream(**log)
+    rehearsal.client("logs").put_log_events(
+        **log, logEvents=[{"timestamp": int(time.time() * 1000), "message": found}]
+    )
     shop.settle()
 
     places = {place.partition(" (")[0] for place in places_with(rehearsal, [found])}
     assert places >= {
         "Returns/KeepOrder/DeadLetters",
+        "Backbone/Api/AccessLog",
         "Backbone/Bus" if shop.is_custom else "Backbone/Bus/Archive/Archive",
         "Inventory/SupplierFiles/Bucket",
         "Orders/Orders/Table",

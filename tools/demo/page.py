@@ -9,7 +9,7 @@ from typing import Any
 
 from cdk_rehearsal import Process
 from cdk_rehearsal.console import Action, Console, Site, runbook_page
-from stacks.constructs.alarm import RUNBOOK
+from stacks.constructs.runbook import RUNBOOK
 from tools.demo.audit import Check, side_text
 from tools.demo.books import Books
 from tools.demo.customers import Customers, shop_id_of

@@ -9,7 +9,7 @@ import pytest
 
 from cdk_rehearsal import Rehearsal
 from rehearsal.second_process import Command
-from stacks.constructs.alarm import RUNBOOK
+from stacks.constructs.runbook import RUNBOOK
 from tests.tools.catalogue.test_browser import required_browser
 from tests.tools.demo.test_files import HEADER, write
 from tests.tools.demo.test_page import ROWS, Visit, pause, run_with_page

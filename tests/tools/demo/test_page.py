@@ -23,8 +23,8 @@ from cdk_rehearsal import Assembly, Record, Rehearsal
 from cdk_rehearsal.console import Action, Console, Site, runbook_page
 from cdk_rehearsal.console.layout import map_of
 from rehearsal.cloud import Cloud, arn
-from stacks.constructs.alarm import RUNBOOK
 from stacks.constructs.packaging import node
+from stacks.constructs.runbook import RUNBOOK
 from stacks.environment import BusKind
 from tests.support.assemblies import assembly_directory
 from tests.tools.catalogue.test_browser import required_browser
