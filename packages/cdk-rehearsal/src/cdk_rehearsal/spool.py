@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple, TypeVar, overload
 
 T = TypeVar("T")
 
-_CHUNK = 1_024
+_CHUNK = 256
 """The entries that are written and read together."""
 _CACHED = 4
 """The chunks that stay in memory after they were read."""
@@ -66,7 +66,7 @@ class Spool:
 
 
 class Spooled(Sequence[T]):
-    """A sequence that only grows at its end, and of which only the end is in memory."""
+    """A sequence that changes only at its end, and of which only the end is in memory."""
 
     def __init__(self, spool: Spool, kept: int) -> None:
         """At least the last ``kept`` entries stay in memory."""
@@ -95,6 +95,13 @@ class Spooled(Sequence[T]):
         self._starts.append(self._spooled)
         self._spooled += len(oldest)
         del self._tail[: len(oldest)]
+
+    def __delitem__(self, index: slice) -> None:
+        """Removes the last entries, from ``index.start`` on. They have to be in memory."""
+        start, stop, step = index.indices(len(self))
+        if start < self._spooled or stop < len(self) or step != 1:
+            raise ValueError(f"{index} is not the end that is in memory, of {self!r}")
+        del self._tail[start - self._spooled :]
 
     def __len__(self) -> int:
         return self._spooled + len(self._tail)

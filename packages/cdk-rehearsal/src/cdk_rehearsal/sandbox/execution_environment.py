@@ -58,7 +58,8 @@ class FunctionLog:
         self._hand_on = hand_on
         self._texts: Spooled[tuple[float, str]] = Spooled(spool, _KEPT)
         """What was written, and when."""
-        self._file = file.open("w", encoding="utf-8") if file else None
+        # Each line is in the file at once: others read it meanwhile.
+        self._file = file.open("w", 1, encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
