@@ -4,6 +4,7 @@ import os
 import pickle
 
 import pytest
+
 from cdk_rehearsal.forks import forked
 from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.spool import Spool, Spooled
