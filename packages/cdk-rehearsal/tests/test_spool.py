@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from cdk_rehearsal.forks import forked
+from cdk_rehearsal.forks import fork, forked
 from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.spool import Spool, Spooled
 
@@ -70,17 +70,24 @@ def test_memory_does_not_grow_with_what_is_finished() -> None:
 
 
 def test_a_fork_and_its_parent_write_to_files_of_their_own(numbers: Spooled[int]) -> None:
-    def adds(own: int) -> list[int]:
+    def add(own: int) -> list[int]:
         for _ in range(MANY):
             numbers.append(own)
         return [*numbers]
 
-    found = {fork.index: fork for fork in forked([lambda: adds(-1), lambda: adds(-2)], at_once=2)}
-    parents = adds(-3)
-    assert found[0].error is None
-    assert found[0].value == [*range(MANY), *[-1] * MANY]
-    assert found[1].value == [*range(MANY), *[-2] * MANY]
-    assert parents == [*range(MANY), *[-3] * MANY]
+    def all_with(own: int) -> list[int]:
+        return [*range(MANY), *[own] * MANY]
+
+    reading, writing = os.pipe()
+    pid = fork()
+    if not pid:
+        os.read(reading, 1)
+        os._exit(0 if add(-1) == all_with(-1) else 1)
+    assert add(-2) == all_with(-2)
+    # The fork writes now, and nothing of it is where the parent has written meanwhile.
+    os.write(writing, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert [*numbers] == all_with(-2)
 
 
 def test_a_fork_of_a_fork_reads_the_files_of_both(numbers: Spooled[int]) -> None:
@@ -91,11 +98,11 @@ def test_a_fork_of_a_fork_reads_the_files_of_both(numbers: Spooled[int]) -> None
     def outer() -> int | None:
         for _ in range(MANY):
             numbers.append(2)
-        (fork,) = forked([inner], at_once=1)
-        return fork.value
+        (one,) = forked([inner], at_once=1)
+        return one.value
 
-    (fork,) = forked([outer], at_once=1)
-    assert fork.value == sum(range(MANY)) + 2 * MANY + 1
+    (one,) = forked([outer], at_once=1)
+    assert one.value == sum(range(MANY)) + 2 * MANY + 1
 
 
 def test_files_are_closed_with_the_spool() -> None:

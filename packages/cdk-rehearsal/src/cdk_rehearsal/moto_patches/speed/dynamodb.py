@@ -265,10 +265,11 @@ def _record_with_images(self: StreamRecord) -> dict[str, Any]:
 
 def _restored(content: dict[str, Any]) -> StreamRecord:
     """Returns a record with this content, as `to_json` returns it."""
-    record = StreamRecord.__new__(StreamRecord)
+    record: Any = StreamRecord.__new__(StreamRecord)
     record.record = content
     vars(record)[_IMAGES] = {}
-    return record
+    restored: StreamRecord = record
+    return restored
 
 
 # -- reading ----------------------------------------------------------------------------------
