@@ -56,6 +56,17 @@ class Request:
     sender: str
 
 
+class Requests(Spooled[Request]):
+    """The requests that have reached a host; older ones are in a temporary file."""
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._places.clear()
+        self._starts.clear()
+        self._spooled = 0
+        self._tail.clear()
+
+
 @dataclass
 class Host:
     """A host outside AWS, under a name that handlers can resolve. All fields may be changed.
@@ -71,7 +82,7 @@ class Host:
     addresses: list[str]
     on_connect: Literal["accept", "refuse", "silent"] = "accept"
     drip_s: float = 0.0
-    requests: Spooled[Request] = field(kw_only=True)
+    requests: Requests = field(kw_only=True)
 
 
 class Web:
@@ -93,7 +104,7 @@ class Web:
     ) -> Host:
         """Adds a host, or replaces the one of this name; ``respond`` answers its requests."""
         self._hosts[name.lower()] = Host(
-            *(name.lower(), respond, list(addresses)), requests=Spooled(self._core.spool, _KEPT)
+            *(name.lower(), respond, list(addresses)), requests=Requests(self._core.spool, _KEPT)
         )
         return self._hosts[name.lower()]
 
