@@ -85,7 +85,7 @@ class DemoRun:
     counts: HopCounts
     timelines: Timelines
     seconds: float
-    records: list[Record] = field(repr=False)
+    records: Sequence[Record] = field(repr=False)
 
     @property
     def passes(self) -> bool:

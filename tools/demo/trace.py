@@ -1,7 +1,7 @@
 """The trace of one order: the route of each event, hop by hop, and its result."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,7 @@ class TraceLine:
     good: bool = True
 
 
-def trace(records: list[Record], answers: list[ApiAnswer], order_id: str) -> list[TraceLine]:
+def trace(records: Sequence[Record], answers: list[ApiAnswer], order_id: str) -> list[TraceLine]:
     """Returns the hops of an order by time."""
     lines = [_answered(answer) for answer in answers if answer.order_id == order_id]
     checkouts: set[str] = set()

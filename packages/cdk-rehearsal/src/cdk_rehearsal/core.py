@@ -12,6 +12,7 @@ from cdk_rehearsal.meter import Meter
 from cdk_rehearsal.policies import Principal
 from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.execution_environment import ExecutionEnvironment
+from cdk_rehearsal.spool import Spool
 from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Core:
     latency: Latency
     access: Access
     rates: Rates
+    spool: Spool
+    """Where finished work goes."""
     make_client: Callable[[str, str], Any]
     """Makes the boto3 client of a service in a region."""
     paths: dict[str, str] = field(default_factory=dict)

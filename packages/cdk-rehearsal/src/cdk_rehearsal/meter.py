@@ -1,10 +1,15 @@
 """The record of a rehearsal: every invocation, AWS call, published event and delivery."""
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import Struct
+
+from cdk_rehearsal.spool import Spool, Spooled
+
+_KEPT = 16_384
+"""The records that stay in memory at least: those of about a hundred orders of a shop."""
 
 
 class Record(Struct, frozen=True):
@@ -49,15 +54,47 @@ class Record(Struct, frozen=True):
     detail: dict[str, Any]
 
 
+class Records(Spooled[Record]):
+    """The records in the order of time; the older ones are in a temporary file."""
+
+    def __init__(self, spool: Spool, kept: int = _KEPT) -> None:
+        """At least the last ``kept`` records stay in memory."""
+        super().__init__(spool, kept)
+        self._by_kind: defaultdict[str, list[Record]] = defaultdict(list)
+        self._spooled_kinds: list[frozenset[str]] = []
+        """The kinds of the records at each place."""
+
+    def append(self, entry: Record) -> None:
+        """Adds a record."""
+        self._by_kind[entry.kind].append(entry)
+        super().append(entry)
+
+    def _write(self, oldest: list[Record]) -> None:
+        super()._write(oldest)
+        counts = Counter(record.kind for record in oldest)
+        for kind, count in counts.items():
+            del self._by_kind[kind][:count]
+        self._spooled_kinds.append(frozenset(counts))
+
+    def of(self, kind: str) -> Iterator[Record]:
+        """Yields the records of one kind."""
+        for place, kinds in zip(self._places, self._spooled_kinds, strict=True):
+            if kind in kinds:
+                yield from (each for each in self._spool.read(place) if each.kind == kind)
+        yield from self._by_kind[kind]
+
+
 class Meter:
     """Collects the records of a rehearsal, and hands each one on as it is made."""
 
     def __init__(
-        self, now: Callable[[], float], on_record: Callable[[Record], None] | None = None
+        self,
+        now: Callable[[], float],
+        on_record: Callable[[Record], None] | None = None,
+        spool: Spool | None = None,
     ) -> None:
         """``now`` gives the virtual time; ``on_record`` is called with each record."""
-        self.records: list[Record] = []
-        self._by_kind: defaultdict[str, list[Record]] = defaultdict(list)
+        self.records = Records(spool or Spool())
         self._now = now
         self._listeners = [on_record] if on_record else []
 
@@ -65,7 +102,6 @@ class Meter:
         """Makes a record of what happened now."""
         record = Record(kind, self._now(), source, target, detail)
         self.records.append(record)
-        self._by_kind[kind].append(record)
         for listener in self._listeners:
             listener(record)
         return record
@@ -80,7 +116,7 @@ class Meter:
         """Returns the records of one kind, if given only those with this source or target."""
         return [
             record
-            for record in self._by_kind[kind]
+            for record in self.records.of(kind)
             if (source is None or record.source == source)
             and (target is None or record.target == target)
         ]

@@ -23,6 +23,7 @@ from cdk_rehearsal.mixing import AT_ONCE, Mixing
 from cdk_rehearsal.rates import Rates
 from cdk_rehearsal.sandbox.execution_environment import asset_roots, layer_roots
 from cdk_rehearsal.sandbox.moto_import import prepare_moto
+from cdk_rehearsal.spool import Spool
 from cdk_rehearsal.stand_ins import StandIn, StandIns, Stub
 from cdk_rehearsal.virtual_time.clock import Clock
 from cdk_rehearsal.virtual_time.pace import Pace
@@ -71,8 +72,8 @@ class Rehearsal:
         """Prepares to rehearse what ``cdk synth`` wrote to the directory ``assembly``.
 
         ``start`` is the virtual time at which it begins. ``logs`` is a directory for what
-        handlers print; without it the last lines are kept in memory. ``on_record`` is called with
-        each record of the meter. Raises RehearsalError if there is no assembly.
+        handlers print, which ``logs()`` returns in any case. ``on_record`` is called with each
+        record of the meter. Raises RehearsalError if there is no assembly.
 
         ``stubs`` are Python callables that take an event and a context, and answer for functions,
         by construct path; a pattern such as ``"*"`` is for all functions that cannot run, because
@@ -99,7 +100,8 @@ class Rehearsal:
         self.latency = latency or Latency()
         self.clock = Clock(start)
         self.scheduler = Scheduler(self.clock, seed=seed, pace=pace)
-        self.meter = Meter(self.clock.now, on_record)
+        spool = Spool()
+        self.meter = Meter(self.clock.now, on_record, spool)
         self.faults = Faults(
             self._is_site,
             lambda fault, source, target: self.meter.add("fault", source, target, name=fault.name),
@@ -108,7 +110,7 @@ class Rehearsal:
         self.access = Access(account, region, self.clock.now)
         self._core = Core(
             *(account, region, self.scheduler, self.meter, self.faults, self.latency),
-            *(self.access, Rates(self.clock.now), make_client),
+            *(self.access, Rates(self.clock.now), spool, make_client),
         )
         substitutes = StandIns(stubs or {}, values or {}, invents=stand_ins)
         self.stand_ins: Sequence[StandIn] = substitutes.used

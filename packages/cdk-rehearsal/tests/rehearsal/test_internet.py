@@ -71,6 +71,8 @@ def test_a_host_gets_the_request_and_answers_it(shop: Rehearsal) -> None:
     assert request.headers["content-type"] == "application/json"
     assert (request.address, request.port, request.is_tls) == (ADDRESS, 443, True)
     assert request.sender == "Shop/Function"
+    host.requests.clear()
+    assert host.requests == []
     (record,) = shop.meter.of("outbound")
     assert (record.source, record.target, record.detail["status"]) == (
         "Shop/Function",

@@ -102,7 +102,7 @@ def run(assembly: Path, seed: int) -> tuple[dict[str, tuple[str, str]], list[Rec
         write(shop, *"abcdefghij")
         shop.faults.fail("Shop/Keep")
         shop.run_until_idle()
-        return kept(shop), shop.meter.records
+        return kept(shop), [*shop.meter.records]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(chain: Cloud) -> None:

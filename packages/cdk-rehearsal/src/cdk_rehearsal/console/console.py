@@ -135,8 +135,8 @@ class Console:
 
     def _send_records(self) -> None:
         records = self._rehearsal.meter.records
-        for number in range(self._records, len(records)):
-            self._link.put(b"R", self._link.encode(records[number]))
+        for record in records.since(self._records):
+            self._link.put(b"R", self._link.encode(record))
         self._records = len(records)
 
     def _send_samples(self) -> None:

@@ -178,6 +178,7 @@ def _stated_variables(properties: Properties) -> dict[str, str]:
 def _new_log(deployment: Deployment, resource: Resource) -> FunctionLog:
     return FunctionLog(
         deployment.core.scheduler.now,
+        deployment.core.spool,
         deployment.log_file(resource.path),
         partial(deployment.core.logged, resource.path),
     )

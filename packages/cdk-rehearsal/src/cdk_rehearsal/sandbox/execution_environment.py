@@ -15,9 +15,11 @@ from types import CodeType, ModuleType
 from typing import Any, ClassVar, TextIO, cast
 
 from cdk_rehearsal.policies import Principal
+from cdk_rehearsal.spool import Spool, Spooled
 from cdk_rehearsal.virtual_time.clock import Clock
 
-_LOG_LINES = 20_000
+_KEPT = 1_024
+"""The texts of a log that stay in memory at least."""
 
 # Libraries that keep state of an invocation in modules or classes, as Powertools does with
 # metrics. Each environment has its own copy. All other libraries are the process's, above all the
@@ -36,15 +38,16 @@ _STATELESS = tuple(
 
 
 class FunctionLog:
-    """The output and logs of one function's handlers: the last lines, or a file."""
+    """The output and logs of one function's handlers; older texts are in a temporary file."""
 
     def __init__(
         self,
         now: Callable[[], float],
+        spool: Spool,
         file: Path | None = None,
         hand_on: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``now`` returns the virtual time; without a ``file`` the log is kept in memory.
+        """``now`` returns the virtual time; a ``file`` gets each text, too.
 
         ``hand_on`` gets each text that is written.
         """
@@ -53,21 +56,19 @@ class FunctionLog:
         """Whether the function's role does not permit to write to the log group."""
         self._now = now
         self._hand_on = hand_on
-        # What was written and when; of what is in a file, only its length.
-        self._pieces: deque[tuple[float, str | int]] = deque(maxlen=None if file else _LOG_LINES)
-        self._written = 0
-        self._file = file.open("w", encoding="utf-8") if file else None
+        self._texts: Spooled[tuple[float, str]] = Spooled(spool, _KEPT)
+        """What was written, and when."""
+        # Each line is in the file at once: others read it meanwhile.
+        self._file = file.open("w", 1, encoding="utf-8") if file else None
 
     def write(self, text: str) -> int:
         """Appends ``text``; the interface of a text stream."""
         if self.muted:
             return len(text)
-        self._written += 1
+        self._texts.append((self._now(), text))
         self._hand_on(text)
         if self._file is not None:
-            self._pieces.append((self._now(), len(text)))
-            return self._file.write(text)
-        self._pieces.append((self._now(), text))
+            self._file.write(text)
         return len(text)
 
     def flush(self) -> None:
@@ -80,27 +81,19 @@ class FunctionLog:
         return False
 
     def text(self) -> str:
-        """Returns the log's text, read from the file if there is one."""
-        if self._file is not None:
-            self._file.flush()
-            return Path(self._file.name).read_text(encoding="utf-8")
-        return "".join(str(piece) for _, piece in self._pieces)
+        """Returns the log's text."""
+        return "".join(text for _, text in self._texts)
 
     def lines(self, position: int = 0) -> tuple[list[tuple[float, str]], int]:
         """Returns the lines written from a position on, with their times, and the next position."""
-        fresh = max(0, len(self._pieces) - (self._written - position))
-        rest, start = self.text(), 0
         lines: list[tuple[float, str]] = []
         unfinished = False
-        for number, (moment, piece) in enumerate(self._pieces):
-            size = piece if isinstance(piece, int) else len(piece)
-            if number >= fresh:
-                for part in rest[start : start + size].splitlines(keepends=True):
-                    begun, before = lines.pop() if unfinished else (moment, "")
-                    lines.append((begun, before + part))
-                    unfinished = not part.endswith("\n")
-            start += size
-        return [(moment, line.rstrip("\n")) for moment, line in lines], self._written
+        for moment, text in self._texts.since(position):
+            for part in text.splitlines(keepends=True):
+                begun, before = lines.pop() if unfinished else (moment, "")
+                lines.append((begun, before + part))
+                unfinished = not part.endswith("\n")
+        return [(moment, line.rstrip("\n")) for moment, line in lines], len(self._texts)
 
     def close(self) -> None:
         """Closes the file, if there is one."""

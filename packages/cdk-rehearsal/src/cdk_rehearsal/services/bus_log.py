@@ -1,14 +1,24 @@
 """The events that a Custom Event Bus retains."""
 
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdk_rehearsal.services.bus_events import BusEvent
+from cdk_rehearsal.spool import Spooled
 
 DAY_S = 86_400.0
+
+
+class Seen(NamedTuple):
+    """An event that an entry may repeat: when it came, its id and its sequence number."""
+
+    ingested: float
+    id: str
+    number: str
 
 
 @dataclass(eq=False)
@@ -20,11 +30,17 @@ class Bus:
     days: int
     created: float
     stated: dict[str, Any]
-    events: list[BusEvent] = field(default_factory=list)
-    numbered: int = 0
-    seen: dict[tuple[str, str], tuple[float, BusEvent]] = field(default_factory=dict)
+    events: Spooled[BusEvent]
+    """All events, by their numbers. Those that are no longer retained are not read."""
+    seen: OrderedDict[tuple[str, str], Seen] = field(default_factory=OrderedDict)
+    """The events of the last minutes, by their groups and deduplication ids."""
     policy: tuple[str, str] | None = None
     """The resource policy `default`, and its revision."""
+
+    @property
+    def numbered(self) -> int:
+        """The number of the next event."""
+        return len(self.events)
 
     @property
     def retention_s(self) -> float:
@@ -34,15 +50,13 @@ class Bus:
     def since(self, position: int, now: float) -> Iterator[BusEvent]:
         """Yields the retained events from a position on."""
         start = self.window_start(now)
-        first = bisect_left(self.events, position, key=lambda event: event.number)
-        for event in self.events[first:]:
+        for event in self.events[position:]:
             if event.ingested >= start:
                 yield event
 
     def position_at(self, moment: float) -> int:
         """Returns the number of the first event from a time on."""
-        index = bisect_left(self.events, moment, key=lambda event: event.ingested)
-        return self.events[index].number if index < len(self.events) else self.numbered
+        return bisect_left(self.events, moment, key=lambda event: event.ingested)
 
     def window_start(self, now: float) -> float:
         """Returns the earliest time from which the bus has events.

@@ -11,7 +11,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.bus_events import ENVELOPE, BusEvent, Evaluate, compact, payload_of
-from cdk_rehearsal.services.bus_log import Bus, epoch, moment
+from cdk_rehearsal.services.bus_log import Bus, Seen, epoch, moment
 from cdk_rehearsal.services.bus_sources import EventSources
 from cdk_rehearsal.services.deliveries import DeliveryFailed
 from cdk_rehearsal.services.event_bus import EventBus
@@ -23,9 +23,13 @@ from cdk_rehearsal.services.streams import Streams
 from cdk_rehearsal.services.subscriber_targets import Targets, failed
 from cdk_rehearsal.services.subscriptions import Subscriptions, new_arn
 from cdk_rehearsal.services.texts import iso_milliseconds, iso_seconds
+from cdk_rehearsal.spool import Spooled
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-ordering.html
 REMEMBERED_S = 300.0
+
+_KEPT = 1_024
+"""The events of a bus that stay in memory at least."""
 
 
 class CustomBuses:
@@ -128,7 +132,8 @@ class CustomBuses:
                 raise ApiError("LimitExceededException", f"There are {count} event buses.")
             arn = new_arn(self._core, "event-busv2", name)
             now = self._core.scheduler.now()
-            self._buses[arn] = Bus(name, arn, _days(parameters), now, dict(parameters))
+            events: Spooled[BusEvent] = Spooled(self._core.spool, _KEPT)
+            self._buses[arn] = Bus(name, arn, _days(parameters), now, dict(parameters), events)
             return arn
 
         return self._described(self._buses[self._once(parameters, create)])
@@ -204,13 +209,13 @@ class CustomBuses:
             if earlier is None:
                 metadata = dict(entry.get("Metadata", {}))
                 event = self._accept(bus, data, text, {**stated, **system}, metadata)
+                new = Seen(event.ingested, event.id, event.system["aws:SequenceNumber"])
                 if key is not None:
-                    group = stated.get("EventGroupId", "")
-                    bus.seen[group, key] = (event.ingested, event)
+                    bus.seen[stated.get("EventGroupId", ""), key] = new
             results.append(
                 {
-                    "EventId": (earlier or event).id,
-                    "SequenceNumber": (earlier or event).system["aws:SequenceNumber"],
+                    "EventId": (earlier or new).id,
+                    "SequenceNumber": (earlier or new).number,
                     "SuccessCode": "PUBLISHED" if earlier is None else "DEDUPLICATED",
                 }
             )
@@ -218,15 +223,15 @@ class CustomBuses:
         count = sum("ErrorCode" in result for result in results)
         return {"FailedEntryCount": count, "Entries": results}
 
-    def _repeated(self, bus: Bus, group: str, key: str | None) -> BusEvent | None:
+    def _repeated(self, bus: Bus, group: str, key: str | None) -> Seen | None:
         """Returns the event that an entry repeats, if it came within the last five minutes.
 
         https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-custom-bus-ordering.html
         """
-        known = bus.seen.get((group, key)) if key is not None else None
-        if known is None or self._core.scheduler.now() - known[0] >= REMEMBERED_S:
-            return None
-        return known[1]
+        forgotten = self._core.scheduler.now() - REMEMBERED_S
+        while bus.seen and next(iter(bus.seen.values())).ingested <= forgotten:
+            bus.seen.popitem(last=False)
+        return bus.seen.get((group, key)) if key is not None else None
 
     def _enveloped(self, entry: dict[str, Any]) -> tuple[Any, str, dict[str, str], bytes]:
         """Returns the payload of an entry of PutEvents: the envelope that subscribers get."""
@@ -295,20 +300,10 @@ class CustomBuses:
         event = BusEvent(
             bus.numbered, now, data, text, stamped, metadata, passed | frozenset({bus.arn})
         )
-        bus.numbered += 1
         bus.events.append(event)
-        self._expire(bus, now)
         shown = data if isinstance(data, dict) else {"data": data}
         core.meter.add("published", core.caller(), core.path_of(bus.arn), event=shown)
         return event
-
-    def _expire(self, bus: Bus, now: float) -> None:
-        """Removes the events that the bus no longer retains."""
-        if bus.events[0].ingested < now - bus.retention_s:
-            bus.events = [*bus.since(0, now)]
-            bus.seen = {
-                key: known for key, known in bus.seen.items() if now - known[0] < REMEMBERED_S
-            }
 
     def take(self, arn: str, event: dict[str, Any]) -> None:
         """Takes an event that a rule of a classic bus forwards; DeliveryFailed without the bus.

@@ -134,7 +134,7 @@ class LogGroups:
             for moment, line in lines:
                 self._append(function.log_group, stream, moment, line)
         records = self._core.meter.records
-        for number, record in enumerate(records[self._seen :], self._seen):
+        for number, record in enumerate(records.since(self._seen), self._seen):
             if record.kind == "execution":
                 self._log_execution(record)
             elif record.kind == "invocation" and record.target in functions:

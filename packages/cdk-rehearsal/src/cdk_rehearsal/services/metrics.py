@@ -237,7 +237,7 @@ class Metrics:
     def refresh(self) -> None:
         """Reads what was metered and logged since the last time."""
         records = self._core.meter.records
-        for record in records[self._seen :]:
+        for record in records.since(self._seen):
             if (read := _READERS.get(record.kind)) is not None:
                 read(self, record)
         self._seen = len(records)

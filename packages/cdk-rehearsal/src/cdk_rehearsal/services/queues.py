@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -182,10 +182,7 @@ class Queue:
         oldest_ms = now_ms - model.message_retention_period * 1000
         received: list[Message] = []
         size = 0
-        visible = list(_visible(model, now_ms))
-        if visible and (fault := self._core.faults.strike("receive", self.path, "")):
-            fault.effect(self._core.scheduler.random, visible)
-        for message in visible:
+        for message in self._due(model, now_ms):
             if message.sent_timestamp <= oldest_ms:
                 model._messages.remove(message)
                 self._core.meter.add("discarded", self.path, "nowhere", condition="RetentionPeriod")
@@ -209,6 +206,19 @@ class Queue:
                 break
         return received
 
+    def _due(self, model: Any, now_ms: float) -> Iterable[Message]:
+        """Returns what can be received, though some of it may be removed meanwhile."""
+        # Most of a long queue is not looked at: a batch takes the first of it.
+        due = _visible(model.fifo_queue, [*model._messages], now_ms)
+        first = next(due, None)
+        if first is None:
+            return ()
+        if fault := self._core.faults.strike("receive", self.path, ""):
+            visible = [first, *due]
+            fault.effect(self._core.scheduler.random, visible)
+            return visible
+        return chain((first,), due)
+
     def delete(self, message: Message) -> None:
         """Deletes a received message, whatever its receipt handle is now."""
         model = self.model
@@ -219,8 +229,9 @@ class Queue:
 
     def count_visible(self, most: int) -> int:
         """Returns how many messages could be received now, counting up to ``most``."""
-        now_ms = self._core.scheduler.now() * 1000
-        return sum(1 for _ in islice(_visible(self.model, now_ms), most))
+        model = self.model
+        due = _visible(model.fifo_queue, model._messages, self._core.scheduler.now() * 1000)
+        return sum(1 for _ in islice(due, most))
 
     def next_visible(self) -> float | None:
         """Returns the virtual time at which the next message can be received, if there is any."""
@@ -470,14 +481,13 @@ def _attribute(attribute: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _visible(model: Any, now_ms: float) -> Iterator[Message]:
+def _visible(fifo: bool, messages: Iterable[Message], now_ms: float) -> Iterator[Message]:
     """Yields what can be received; in a FIFO queue, nothing of a group that is being processed.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
     """
-    fifo = model.fifo_queue
-    busy: set[str] = set()
-    for message in model._messages:
+    busy: set[str | None] = set()
+    for message in messages:
         if message.visible_at > now_ms or message.delayed_until > now_ms:
             if fifo:
                 busy.add(message.group_id)

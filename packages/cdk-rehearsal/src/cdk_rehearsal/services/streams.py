@@ -22,6 +22,10 @@ from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.stream_mapping import StreamMapping
 from cdk_rehearsal.services.stream_records import Shard, Stream, StreamRecord
 from cdk_rehearsal.services.texts import iso_milliseconds, iso_seconds
+from cdk_rehearsal.spool import Spooled
+
+_KEPT = 2 * LIMITS["dynamodb.transaction_items"]
+"""The records of a table's stream that stay in memory at least: a transaction may be undone."""
 
 
 class TableStream:
@@ -215,7 +219,13 @@ class Streams:
 
     def install(self, patches: Patches) -> None:
         """Notices new records in moto's tables and data streams."""
-        add_record = StreamShard.add
+        initialize, add_record = StreamShard.__init__, StreamShard.add
+
+        def initialized(shard: StreamShard, account_id: str, table: Any) -> None:
+            initialize(shard, account_id, table)
+            items: Any = Spooled(self._core.spool, _KEPT)
+            shard.items = items
+
         put_record = KinesisModel.put_record
 
         def record_added(shard: StreamShard, old: Any, new: Any) -> None:
@@ -230,6 +240,7 @@ class Streams:
             self._changed(stream.arn, shard_id)
             return number, shard_id
 
+        patches.set(StreamShard, "__init__", initialized)
         patches.set(StreamShard, "add", record_added)
         patches.set(KinesisModel, "put_record", record_put)
         patches.set(KinesisBackend, "put_records", _put_records)

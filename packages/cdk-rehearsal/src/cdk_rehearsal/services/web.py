@@ -22,6 +22,7 @@ from cdk_rehearsal.errors import RehearsalError
 from cdk_rehearsal.faults import Exchange, Fault
 from cdk_rehearsal.sandbox.egress import CONNECTIONS, LOOK_UPS
 from cdk_rehearsal.sandbox.patching import Patches
+from cdk_rehearsal.spool import Spooled
 from cdk_rehearsal.virtual_time.processes import ProcessContext
 
 Response = tuple[int, Mapping[str, str], bytes | str]
@@ -33,6 +34,8 @@ _OTHER_WAYS: tuple[tuple[Any, str], ...] = (
     *((socket.socket, name) for name in CONNECTIONS),
 )
 _ID = re.compile(r"[^/]*[0-9]{3}[^/]*")
+_KEPT = 256
+"""The requests to a host that stay in memory at least."""
 _Function = Callable[..., Any]
 
 
@@ -53,6 +56,17 @@ class Request:
     sender: str
 
 
+class Requests(Spooled[Request]):
+    """The requests that have reached a host; older ones are in a temporary file."""
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._places.clear()
+        self._starts.clear()
+        self._spooled = 0
+        self._tail.clear()
+
+
 @dataclass
 class Host:
     """A host outside AWS, under a name that handlers can resolve. All fields may be changed.
@@ -68,7 +82,7 @@ class Host:
     addresses: list[str]
     on_connect: Literal["accept", "refuse", "silent"] = "accept"
     drip_s: float = 0.0
-    requests: list[Request] = field(default_factory=list)
+    requests: Requests = field(kw_only=True)
 
 
 class Web:
@@ -89,7 +103,9 @@ class Web:
         self, name: str, respond: Callable[[Request], Response], *, addresses: list[str]
     ) -> Host:
         """Adds a host, or replaces the one of this name; ``respond`` answers its requests."""
-        self._hosts[name.lower()] = Host(name.lower(), respond, list(addresses))
+        self._hosts[name.lower()] = Host(
+            *(name.lower(), respond, list(addresses)), requests=Requests(self._core.spool, _KEPT)
+        )
         return self._hosts[name.lower()]
 
     def install(self, patches: Patches) -> None:

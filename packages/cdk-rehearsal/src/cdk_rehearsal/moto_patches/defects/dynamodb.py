@@ -70,7 +70,8 @@ def _update_item(original: Any) -> Any:
         if entry.item is None and len(records) - before > 1:
             first, *_, last = records[before:]
             last.record["dynamodb"]["SequenceNumber"] = first.record["dynamodb"]["SequenceNumber"]
-            records[before:] = [last]
+            del records[before:]
+            records.append(last)
         return result
 
     return update_item

@@ -45,6 +45,7 @@ def patch(patches: Patches) -> None:
     _patch_expressions(patches)
     patches.set(StreamRecord, "__init__", _initialize_record)
     patches.set(StreamRecord, "to_json", _record_with_images)
+    patches.set(StreamRecord, "__reduce__", lambda record: (_restored, (record.to_json(),)))
     patches.set(Table, "query", _query(Table.query))
     patches.set(Table, "put_item", _put_item(Table.put_item))
     patches.set(Table, "delete_item", _delete_item(Table.delete_item))
@@ -256,10 +257,19 @@ def _initialize_record(
 def _record_with_images(self: StreamRecord) -> dict[str, Any]:
     """Returns a record with images of its items, which no later write changes.
 
-    A record lives as long as its table, and its items take a fifth of the memory of their images.
+    A record's items take a fifth of the memory of their images.
     """
     images = {name: item.to_json()["Attributes"] for name, item in vars(self)[_IMAGES].items()}
     return {**self.record, "dynamodb": {**self.record["dynamodb"], **images}}
+
+
+def _restored(content: dict[str, Any]) -> StreamRecord:
+    """Returns a record with this content, as `to_json` returns it."""
+    record: Any = StreamRecord.__new__(StreamRecord)
+    record.record = content
+    vars(record)[_IMAGES] = {}
+    restored: StreamRecord = record
+    return restored
 
 
 # -- reading ----------------------------------------------------------------------------------
