@@ -17,8 +17,6 @@ _KEPT = PROJECT / ".build" / "upgrade"
 _FOREIGN = ("PYTHON", "PYTEST_", "GIT_")
 _LIBRARIES = "requirements-dev.txt"
 _UNKNOWN_OPTION = "unrecognized arguments: "
-IN_PLACE: Shift = "in-place"
-"""The schedules mix both releases themselves, as the aliases of a stage do it."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +29,21 @@ class Base:
     """Whether its lock file differs from that of this tree, whose libraries it runs with."""
 
 
-def base_of(revision: str, stage: str, bus: str | None) -> Base:
+def base_of(revision: str, stage: str, bus: str | None, shift: Shift | None) -> Base:
     """Returns a release, synthesized at the first call. Its handlers run on this machine.
 
-    A release that does not know kinds of buses or shifts is synthesized with the only one that it
-    has. Raises ReviewError or RehearsalError if there is no such revision, or if it cannot be
-    synthesized.
+    Without a bus or a shift, it has those of the stage. A release that does not know kinds of buses
+    or shifts is synthesized with the only one that it has. Raises ReviewError or RehearsalError if
+    there is no such revision, or if it cannot be synthesized.
     """
     commit = _commit(revision)
     tree = _KEPT / commit[:12]
     if not (tree / "app.py").is_file():
         tree.mkdir(parents=True, exist_ok=True)
         unpack(commit, tree)
-    out = tree / "assemblies" / (bus or "own")
+    out = tree / "assemblies" / f"{bus or 'own'}-{shift or 'own'}"
     if not (out / stage / "manifest.json").is_file():
-        _synthesize(tree, out, stage, bus)
+        _synthesize(tree, out, stage, bus, shift)
     ours, theirs = ((each / _LIBRARIES).read_bytes() for each in (PROJECT, tree))
     return Base(commit, out / stage, ours != theirs)
 
@@ -61,10 +59,11 @@ def _commit(revision: str) -> str:
     return done.stdout.strip()
 
 
-def _synthesize(tree: Path, out: Path, stage: str, bus: str | None) -> None:
+def _synthesize(tree: Path, out: Path, stage: str, bus: str | None, shift: Shift | None) -> None:
     command = [sys.executable, "-m", "stacks.synthesis", "--stage", stage, "--out", str(out)]
     command += ["--target", "host", "--no-validation"]
-    options = [["--shift", IN_PLACE], *([["--bus", bus]] if bus else [])]
+    given = {"--shift": shift, "--bus": bus}
+    options = [[name, value] for name, value in given.items() if value]
     done = _run([*command, *chain(*options)], tree)
     if _UNKNOWN_OPTION in done.stderr:
         unknown = done.stderr.partition(_UNKNOWN_OPTION)[2].split()

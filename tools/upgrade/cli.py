@@ -18,8 +18,8 @@ from stacks.synthesis import SynthesisError, host_assembly
 from tools.contracts.review import ReviewError
 from tools.demo.console import errors_as_exit_codes, grid, open_console, show_table
 from tools.faults.matrix import BaselineError, open_shop
-from tools.upgrade.base import IN_PLACE, base_of
-from tools.upgrade.run import Schedule, ScheduleResult, run_schedule
+from tools.upgrade.base import base_of
+from tools.upgrade.run import Passage, Schedule, ScheduleResult, run_schedule
 from tools.upgrade.schedules import plan
 
 INCOMPATIBLE = 1
@@ -43,6 +43,12 @@ def rehearse(
     schedules: Annotated[
         int, typer.Option(help="Drawn orders of the stacks, besides those for each pair.", min=0)
     ] = 4,
+    shift: Annotated[
+        Passage,
+        typer.Option(
+            help="Whether schedules mix the releases, or aliases shift as the stage deploys them."
+        ),
+    ] = "in-place",
     seed: Annotated[int, typer.Option(help="The seed of the first schedule.")] = 1,
     only: Annotated[
         int | None, typer.Option(help="Repeat the one schedule that has this seed.")
@@ -61,8 +67,9 @@ def rehearse(
     with errors_as_exit_codes(errors, *_ERRORS):
         console.print(f"Synthesizing {base} and this tree for stage {stage} …")
         # First, as it knows stages and kinds of buses.
-        newest = host_assembly(stage, bus=bus, shift=IN_PLACE)
-        former = base_of(base, stage, bus)
+        wanted = None if shift == "as-deployed" else shift
+        newest = host_assembly(stage, bus=bus, shift=wanted)
+        former = base_of(base, stage, bus, wanted)
         if former.has_other_libraries:
             console.print("The libraries of both differ: this tree's run the handlers of both.")
         assemblies = Assembly(former.assembly), Assembly(newest)
@@ -74,7 +81,8 @@ def rehearse(
         console.print(f"Rehearsing {planned}")
         with open_shop(former.assembly, warm_up=(), paused=()) as shop:
             at_once = jobs or max(1, (os.cpu_count() or 1) - 1)
-            run = partial(run_schedule, shop, *assemblies, orders=orders, back=rollback)
+            options = {"orders": orders, "back": rollback, "shift": shift}
+            run = partial(run_schedule, shop, *assemblies, **options)
             failed += run_all(console, run, chosen, at_once=at_once)
     if failed:
         raise typer.Exit(INCOMPATIBLE)

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
+from typing import Literal
 
-from cdk_rehearsal import Assembly, Mixing, RehearsalError
+from cdk_rehearsal import Assembly, Mixing, RehearsalError, Resource
 from tools.faults.actions import Action
 from tools.faults.case import unrecovered, violations
 from tools.faults.scenarios import CUP, MUG
@@ -19,10 +20,16 @@ from tools.upgrade.traffic import Traffic, actions
 OLD, NEW = "old", "new"
 """The names of the releases."""
 
+Passage = Literal["in-place", "as-deployed"]
+"""How the stacks pass to another release: the schedule mixes both, or aliases shift."""
+
 _RUNNING = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 
 _MIXED_S = 45.0
-"""The virtual time in which an updated stack answers in both releases."""
+"""The virtual time in which an updated stack answers in both releases, unless aliases shift."""
+
+_PAUSE_S = 60.0
+"""The mean virtual time between two actions while aliases shift."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +101,15 @@ def run_schedule(
     orders: int,
     updates: bool = True,
     back: bool = True,
+    shift: Passage = "in-place",
 ) -> ScheduleResult:
     """Upgrades a shop that runs `base`, rolls it `back`, and audits it.
 
-    `orders` is about the number of orders. Without `updates`, everything but the updates happens:
-    what fails then is not due to them.
+    `orders` is about the number of orders; while aliases shift, there are more. Without `updates`,
+    everything but the updates happens: what fails then is not due to them.
     """
     started = time.process_time()
-    upgrade = _Upgrade(shop, base, head, schedule, orders, updates=updates, back=back)
+    upgrade = _Upgrade(shop, base, head, schedule, orders, updates=updates, back=back, shift=shift)
     result = ScheduleResult(schedule=schedule)
     try:
         upgrade.run()
@@ -132,12 +140,14 @@ class _Upgrade:
         *,
         updates: bool,
         back: bool,
+        shift: Passage,
     ) -> None:
         self._shop = shop
         self._base, self._head = base, head
         self._schedule = schedule
         self._updates = updates
         self._back = back
+        self._shift = shift
         # An order is about a quarter of the actions.
         self._actions = max(1, round(4 * orders / (2 * len(schedule.order) + 4)))
         self._flow = actions(schedule.seed)
@@ -174,12 +184,23 @@ class _Upgrade:
     def _update(self, stack: str, assembly: Assembly, release: str) -> None:
         self.place = f"after the update of {stack} to the {release} release"
         if self._updates:
-            share = self._schedule.share
-            mixing = Mixing(seconds=_MIXED_S, share=share)
-            touched = self._shop.rehearsal.update(stack, assembly, release=release, mixing=mixing)
             self.encounters.deployed(stack, release)
+            touched = self._updated(stack, assembly, release)
             self.changed |= {each.path for each in touched if each.type in _RUNNING}
         self._go_on(1)
+
+    def _updated(self, stack: str, assembly: Assembly, release: str) -> list[Resource]:
+        rehearsal = self._shop.rehearsal
+        if self._shift == "in-place":
+            mixing = Mixing(seconds=_MIXED_S, share=self._schedule.share)
+            return rehearsal.update(stack, assembly, release=release, mixing=mixing)
+        update = rehearsal.start_update(stack, assembly, release=release)
+        self._shop.pass_time(seconds=1)
+        while not update.done:
+            self._perform(islice(self._flow, 1))
+            self._shop.pass_time(seconds=self._random.uniform(0, 2 * _PAUSE_S))
+        touched: list[Resource] = update.result()
+        return touched
 
     def _go_on(self, times: int) -> None:
         self._perform(islice(self._flow, times * self._actions))

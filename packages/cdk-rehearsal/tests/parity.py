@@ -52,6 +52,7 @@ _SERVICES = {
     "awssimplequeueservice": "SQS",
     "cdk": "CDK",
     "cloudformation-cli": "CloudFormation",
+    "codedeploy": "CodeDeploy",
     "cognito": "Cognito",
     "cognito-user-identity-pools": "Cognito",
     "dynamodb": "DynamoDB",

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from cdk_rehearsal.services.websocket_api import WebSocketRefused
     from cdk_rehearsal.sites import FaultSite, edge_sites, inject, misfit, sites_passed
     from cdk_rehearsal.traces import TracedSpan, Traces, otlp, require_destination
-    from cdk_rehearsal.updating import UpdateRefused
+    from cdk_rehearsal.updating import UpdateRefused, UpdateRolledBack
     from cdk_rehearsal.virtual_time.processes import Process, Signal
     from cdk_rehearsal.virtual_time.scheduler import Scheduler
 
@@ -87,7 +87,7 @@ __all__ += ["Host", "HttpFront", "HttpResponse", "Meter", "Record", "Request", "
 __all__ += ["TableRecovery", "WebSocket", "WebSocketRefused"]
 __all__ += ["FAULTS", "PARTIAL", "Arrival", "Exchange", "Fault", "InjectedFault"]
 __all__ += ["FaultSite", "Fork", "edge_sites", "forked", "inject", "misfit", "sites_passed"]
-__all__ += ["Mixing", "UpdateRefused"]
+__all__ += ["Mixing", "UpdateRefused", "UpdateRolledBack"]
 __all__ += ["TEMPORARY", "allowed", "aws_variables", "corrected_moto", "process_variables"]
 __all__ += ["TracedSpan", "Traces", "otlp", "require_destination"]
 __all__ += ["__version__"]
@@ -129,7 +129,7 @@ _NAMES = {
     "sites": ("FaultSite", "edge_sites", "inject", "misfit", "sites_passed"),
     "traces": ("TracedSpan", "Traces", "otlp", "require_destination"),
     "virtual_time.processes": ("Process", "Signal"),
-    "updating": ("UpdateRefused",),
+    "updating": ("UpdateRefused", "UpdateRolledBack"),
     "virtual_time.scheduler": ("Scheduler",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -111,6 +111,10 @@ class Resource:
     """In a rehearsal, the value of `Ref`."""
     attributes: dict[str, Any] = field(default_factory=dict, repr=False)
     """In a rehearsal, the values of `Fn::GetAtt`."""
+    update_policy: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """In a rehearsal, its UpdatePolicy, with all functions resolved."""
+    generation: int = field(default=0, repr=False, compare=False)
+    """In a rehearsal, how many resources of its logical id its stack has had before."""
 
     def __hash__(self) -> int:
         return hash((self.stack, self.logical_id))
@@ -127,9 +131,11 @@ class Resource:
     def generated_name(self, longest: int) -> str:
         """Returns a physical name as CloudFormation makes one: stack, logical id and a suffix.
 
+        A resource that is created again has another one, because the former may be retained.
         https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
         """
-        suffix = _digest(f"{self.stack_name}/{self.logical_id}")
+        again = f"/{self.generation}" if self.generation else ""
+        suffix = _digest(f"{self.stack_name}/{self.logical_id}{again}")
         room = longest - len(suffix) - 2
         stack = self.stack_name[: max(8, room // 2)]
         return f"{stack}-{self.logical_id[: room - len(stack)]}-{suffix}"

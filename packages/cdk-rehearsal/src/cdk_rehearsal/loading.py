@@ -1,6 +1,7 @@
 """Creates all resources of an assembly, each after those that it refers to."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -48,7 +49,7 @@ _ATTRIBUTES = {
     "UpdatePolicy",
     "UpdateReplacePolicy",
 }
-"""The parts of a resource's definition; a rehearsal neither updates nor deletes resources."""
+"""The parts of a resource's definition."""
 
 
 class Loader:
@@ -69,6 +70,8 @@ class Loader:
         self._assembly = assembly
         self._stacks = {stack.path: stack for stack in assembly.stacks}
         self._resources: dict[tuple[str, str], Resource] = {}
+        self._generations = Counter[tuple[str, str]]()
+        """How many resources of each logical id there were before."""
         self._in_progress: list[str] = []
         self._problems: list[Unsupported] = []
         self._failed: set[str] = set()
@@ -205,7 +208,8 @@ class Loader:
             if where in self._in_progress:
                 circle = " -> ".join([*self._in_progress[self._in_progress.index(where) :], where])
                 raise RehearsalError(f"resources depend on each other: {circle}")
-            resource = replace(known, properties={}, attributes={})
+            generation = self._generations[key]
+            resource = replace(known, properties={}, attributes={}, generation=generation)
             # It has a name for those that refer to it, even if it cannot be created.
             resource.physical_id = resource.generated_name(128)
             self._in_progress.append(where)
@@ -257,6 +261,9 @@ class Loader:
                 del resource.properties[name]
                 if items:  # Its value is not AWS::NoValue.
                     (resource.properties[name],) = items
+        with self._collecting(resource.path, resource.where):
+            policy = resource.definition.get("UpdatePolicy", {})
+            resource.update_policy = self._resolvers[stack.path].resolve(policy, where_in_stack)
 
     def _state_keys(self, resource: Resource, where: str) -> None:
         """Takes the values of condition keys that are not in the assembly."""

@@ -135,7 +135,8 @@ class Rehearsal:
             raise RehearsalError("another rehearsal is running in this process: end it first")
         try:
             self._hooks.install(self._deployment.install)
-            self._updater = updater = Updater(self._deployment, self.assembly, self._register)
+            given = (self._deployment, self.assembly, self._register)
+            self._updater = updater = Updater(*given, on_change=self._resources_changed)
             updater.load()
             self._deployment.stacks.outputs = updater.outputs
             self._separate_modules()
@@ -185,6 +186,7 @@ class Rehearsal:
 
     def name_release(self, name: str) -> None:
         """Gives all that is deployed now the name of a release, which records then state."""
+        self._updater.name_release(name)
         self._deployment.state_machines.name_release(name)
         for function in self.lambdas.functions.values():
             function.release = name
@@ -196,25 +198,45 @@ class Rehearsal:
     ) -> list[Resource]:
         """Updates a stack to its version in another assembly, while the application runs.
 
-        Returns the resources that are created, changed or deleted. For the time of ``mixing``,
-        each updated function and state machine answers with either version; ``release`` names
-        the new one in records. Raises RehearsalError for what CloudFormation refuses, such as the
-        removal of an export that is in use, and for what the rehearsal cannot update. The
-        application is not to be used after that.
+        Aliases whose traffic shifts gradually take their virtual time, in which all goes on that
+        is due; see ``start_update``. Returns the resources that are created, changed or deleted.
+        For the time of ``mixing``, each updated function and state machine answers with either
+        version; ``release`` names the new one in records.
+
+        Raises UpdateRolledBack if the alarms of a shift fire: the stack is then as it was before.
+        Raises RehearsalError for what CloudFormation refuses, such as the removal of an export
+        that is in use, and for what the rehearsal cannot update: the application is not to be used
+        after that.
         """
+        touched = self.start_update(stack, assembly, release=release, mixing=mixing).result()
+        return cast("list[Resource]", touched)
+
+    def start_update(
+        self, stack: str, assembly: Assembly, *, release: str = "", mixing: Mixing | None = None
+    ) -> Process:
+        """Begins what ``update`` does, and returns the process whose result is that of ``update``.
+
+        It goes on as virtual time passes, and waits while aliases shift.
+        """
+        return self.spawn(self._update, stack, assembly, release, mixing, name=f"update of {stack}")
+
+    def _update(
+        self, stack: str, assembly: Assembly, release: str, mixing: Mixing | None
+    ) -> list[Resource]:
         from cdk_rehearsal.resources.registry import Release
 
         given = Release(release, mixing or AT_ONCE)
-        touched = self._updater.update(stack, assembly, given)
+        return self._updater.update(stack, assembly, given)
+
+    def _resources_changed(self) -> None:
+        """Finds resources anew, by their paths and for their APIs."""
         self._by_path.clear()
         for each in self.resources:
             self._by_path[each.path].append(each)
-        self._deployment.stacks.update(self._updater.stack(stack))
         self._separate_modules()
         # Their routes and settings are read anew.
         for name in ("http", "_sockets"):
             vars(self).pop(name, None)
-        return touched
 
     def watch(self, watcher: Watcher) -> None:
         """Lets a function see each API call that is performed, whoever makes it.

@@ -29,7 +29,7 @@ class Cloud:
 
     def role(self, logical_id: str, *statements: dict[str, Any]) -> str:
         """Add a role for services; without statements it may do everything."""
-        services = ["events", "lambda", "scheduler", "states"]
+        services = ["codedeploy", "events", "lambda", "scheduler", "states"]
         trust = {
             "Effect": "Allow",
             "Principal": {"Service": [f"{service}.amazonaws.com" for service in services]},

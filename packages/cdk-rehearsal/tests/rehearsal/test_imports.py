@@ -77,7 +77,8 @@ def test_the_public_names_and_all_that_runs_without_moto_do_not_import_it() -> N
     names = [name for name in modules() if name.split(".")[1] not in ON_MOTO]
     assert "cdk_rehearsal.rehearsal" in names
     on_moto = {"HttpFront", "HttpResponse", "InvocationResult", "Request", "Response", "check"}
-    on_moto |= {"Metering", "TableRecovery", "UpdateRefused", "WebSocket", "WebSocketRefused"}
+    on_moto |= {"Metering", "TableRecovery", "UpdateRefused", "UpdateRolledBack"}
+    on_moto |= {"WebSocket", "WebSocketRefused"}
     on_moto |= {*cdk_rehearsal._NAMES["permission_use"]}
     after = f"""
 import cdk_rehearsal

@@ -163,6 +163,33 @@ def test_a_deleted_resource_is_not_found_and_is_found_once_when_it_is_back(
     assert running.resource("User/Extra").type == "AWS::SQS::Queue"
 
 
+@pytest.mark.parametrize("name", [None, "named"])
+def test_a_retained_resource_keeps_its_name_from_the_next_one(
+    tmp_path: Path, running: Rehearsal, old: Templates, new: Templates, name: str | None
+) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html"""
+    new["User"]["Resources"]["Log"] = {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"LogGroupName": name} if name else {},
+        "DeletionPolicy": "RetainExceptOnCreate",
+        "Metadata": {"aws:cdk:path": "User/Log/Resource"},
+    }
+    with_log, without = assembly(tmp_path, new), Assembly(write_assembly(tmp_path / "again", old))
+    running.update("User", with_log)
+    first = running.physical_id("User/Log")
+    running.update("User", without)
+    groups = running.client("logs").describe_log_groups
+    assert [each["logGroupName"] for each in groups()["logGroups"]] == [first]
+    if name:
+        with pytest.raises(UnsupportedTemplateError, match="log group already exists"):
+            running.update("User", with_log)
+        return
+    running.update("User", with_log)
+    found = {each["logGroupName"] for each in groups()["logGroups"]}
+    assert found == {first, running.physical_id("User/Log")}
+    assert len(found) == 2
+
+
 def exported_no_more(new: Templates) -> str:
     del new["Base"]["Outputs"]
     return "Base"

@@ -195,28 +195,6 @@ def test_an_alias_of_a_version_that_does_not_exist_is_a_problem(template: Cloud)
     assert problem.problem == "the function has no version 7: name one of this template"
 
 
-@pytest.mark.own_behaviour
-def test_deployments_of_codedeploy_play_no_part(template: Cloud, rehearse: Rehearse) -> None:
-    versions(template)
-    template.add("Application", "AWS::CodeDeploy::Application", ComputePlatform="Lambda")
-    template.add(
-        "Group",
-        "AWS::CodeDeploy::DeploymentGroup",
-        ApplicationName=ref("Application"),
-        DeploymentConfigName="CodeDeployDefault.LambdaCanary10Percent10Minutes",
-        ServiceRoleArn=arn("Role"),
-    )
-    template.resources["Live"]["UpdatePolicy"] = {
-        "CodeDeployLambdaAliasUpdate": {
-            "ApplicationName": ref("Application"),
-            "DeploymentGroupName": ref("Group"),
-        }
-    }
-    shop = rehearse()
-    answer = shop.client("lambda").invoke(FunctionName=shop.physical_id("Shop/Live"))
-    assert json.load(answer["Payload"]) == ["1", "live"]
-
-
 def test_a_role_needs_permission_for_the_qualifier_that_it_invokes(
     template: Cloud, aws: Deploy
 ) -> None:

@@ -11,8 +11,8 @@ from cdk_rehearsal.resources.registry import CREATORS, Creator
 __all__ = ["CREATORS", "creator_of"]
 
 for _service in (
-    *("apigateway", "apigatewayv2", "cloudwatch", "cognito", "dynamodb", "events", "eventsv2"),
-    "iam",
+    *("apigateway", "apigatewayv2", "cloudwatch", "codedeploy", "cognito", "dynamodb", "events"),
+    *("eventsv2", "iam"),
     *("kinesis", "kms", "lambda_", "logs", "pipes", "s3", "scheduler", "secretsmanager", "ses"),
     *("sns", "sqs", "ssm"),
     "stepfunctions",

@@ -13,12 +13,14 @@ from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.filters import FilterCriteria
 from cdk_rehearsal.limits import LIMITS
 from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.codedeploy import alias_shift
 from cdk_rehearsal.resources.registry import Release, Resource, creates, deletes, updates
 from cdk_rehearsal.sandbox.execution_environment import FunctionLog
 from cdk_rehearsal.services.functions import AsyncConfig, Function
 from cdk_rehearsal.services.polling import lacking, refused_traces
 from cdk_rehearsal.services.queue_mapping import QueueMapping, QueueOptions
 from cdk_rehearsal.services.stream_mapping import MappingOptions, StreamMapping
+from cdk_rehearsal.shifting import Shift
 from cdk_rehearsal.stand_ins import Stub
 from cdk_rehearsal.topology.permissions import permission_condition
 
@@ -95,6 +97,7 @@ def update_function(
     )
     model.environment_vars = _stated_variables(properties)
     model.timeout, model.memory_size, model.role = new.timeout_s, new.memory_mb, new.role
+    model.code_or_config_updated = True  # So that moto publishes another version.
     deployment.checks.append((resource, _role_check(deployment, function, properties)))
 
 
@@ -354,8 +357,22 @@ def create_version(deployment: Deployment, resource: Resource, properties: Prope
         FunctionName=function.name, **properties.pick("Description")
     )
     arn, version = answer["FunctionArn"], answer["Version"]
+    if any(each.physical_id == arn for each in deployment.resources if each is not resource):
+        raise properties.error(
+            f"a version of this function exists ({version}), and nothing has changed since: change "
+            "the function to publish another one"
+        )
     resource.physical_id = arn
     resource.attributes = {"FunctionArn": arn, "Version": version}
+
+
+@deletes("AWS::Lambda::Version")
+def delete_version(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a version. What it handles goes on.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html
+    """
+    deployment.lambdas.remove_version(resource.physical_id)
 
 
 @creates("AWS::Lambda::Alias")
@@ -366,14 +383,7 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
     """
     properties.ignore("ProvisionedConcurrencyConfig")
     function = deployment.lambdas.function(properties.require("FunctionName"))
-    name, version = properties.require("Name"), properties.require("FunctionVersion")
-    routing = properties.section("RoutingConfig").sections("AdditionalVersionWeights")
-    weights = {
-        part.require("FunctionVersion"): float(part.require("FunctionWeight")) for part in routing
-    }
-    for each in (version, *weights):
-        if f"{function.arn}:{each}" not in deployment.lambdas.functions:
-            raise properties.error(f"the function has no version {each}: name one of this template")
+    name, (version, weights) = properties.require("Name"), _routing(deployment, properties)
     arn = deployment.client("lambda").create_alias(
         FunctionName=function.name,
         Name=name,
@@ -386,6 +396,50 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
     )
     resource.physical_id = arn
     resource.attributes = {"AliasArn": arn}
+
+
+@updates("AWS::Lambda::Alias", except_for=("FunctionName", "Name"))
+def update_alias(
+    deployment: Deployment, resource: Resource, properties: Properties, release: Release
+) -> Shift | None:
+    """Moves an alias: by a deployment of CodeDeploy if its UpdatePolicy names one, else at once.
+
+    A rollback moves it back at once, as CodeDeploy does. AWS documents nothing more.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+    """
+    version, weights = _routing(deployment, properties)
+    former = next(iter(deployment.lambdas.function(resource.physical_id).versions))
+    shifts = "CodeDeployLambdaAliasUpdate" in resource.update_policy and version != former
+    if shifts and not release.is_rollback:
+        return alias_shift(deployment, resource, properties, former, version)
+    deployment.client("lambda").update_alias(
+        **properties.pick("FunctionName", "Name", "FunctionVersion", "Description"),
+        RoutingConfig={"AdditionalVersionWeights": weights},
+    )
+    return None
+
+
+@deletes("AWS::Lambda::Alias")
+def delete_alias(deployment: Deployment, resource: Resource) -> None:
+    """Deletes an alias."""
+    deployment.lambdas.remove_alias(resource.physical_id)
+    deployment.client("lambda").delete_alias(
+        FunctionName=resource.properties["FunctionName"], Name=resource.properties["Name"]
+    )
+
+
+def _routing(deployment: Deployment, properties: Properties) -> tuple[str, dict[str, float]]:
+    """Returns the version of an alias, and the weights of others."""
+    function = deployment.lambdas.function(properties.require("FunctionName"))
+    version = properties.require("FunctionVersion")
+    routing = properties.section("RoutingConfig").sections("AdditionalVersionWeights")
+    weights = {
+        part.require("FunctionVersion"): float(part.require("FunctionWeight")) for part in routing
+    }
+    for each in (version, *weights):
+        if f"{function.arn}:{each}" not in deployment.lambdas.functions:
+            raise properties.error(f"the function has no version {each}: name one of this template")
+    return version, weights
 
 
 @creates("AWS::Lambda::Url")

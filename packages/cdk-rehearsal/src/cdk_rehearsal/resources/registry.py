@@ -11,6 +11,7 @@ from cdk_rehearsal.assembly import Resource
 from cdk_rehearsal.kinds import WITHOUT_PART
 from cdk_rehearsal.mixing import AT_ONCE, Mixing
 from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.shifting import Shift
 
 if TYPE_CHECKING:
     from cdk_rehearsal.deployment import Deployment
@@ -31,13 +32,15 @@ class Release:
     name: str = ""
     """Its name in records."""
     mixing: Mixing = AT_ONCE
+    is_rollback: bool = False
+    """Whether it brings back what another update has changed, because that one has failed."""
 
 
 @dataclass(frozen=True)
 class Updater:
     """How resources of a type are updated: all properties, only some, or all but some."""
 
-    update: Callable[["Deployment", Resource, Properties, Release], None]
+    update: Callable[["Deployment", Resource, Properties, Release], Shift | None]
     only: Collection[str] | None = None
     except_for: Collection[str] = ()
 
@@ -73,6 +76,7 @@ def updates(
     """Registers a function as the one that updates some properties of resources of a type.
 
     It gets the resource with its new properties. Without names, it updates all but `except_for`.
+    An update that takes time returns a shift, whose end is that of the update.
     """
 
     def register(update: Any) -> Any:

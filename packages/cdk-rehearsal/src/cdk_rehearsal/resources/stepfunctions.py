@@ -3,12 +3,15 @@
 import json
 import re
 import uuid
+from functools import partial
 from typing import Any
 
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.properties import Properties
-from cdk_rehearsal.resources.registry import Resource, creates
+from cdk_rehearsal.resources.codedeploy import alarms_firing
+from cdk_rehearsal.resources.registry import Release, Resource, creates, deletes, updates
 from cdk_rehearsal.services.log_groups import WorkflowLog, log_group_of
+from cdk_rehearsal.shifting import Increments, Shift, shift
 
 _LOGGING = (
     *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery"),
@@ -70,9 +73,13 @@ def create_state_machine(
 
     deployment.checks.append((resource, check))
     resource.physical_id = arn
-    # A UUID on AWS, too, and another one for each change of the machine.
-    revision = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {role} {definition}"))
+    revision = revision_of(arn, role, definition)
     resource.attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": revision}
+
+
+def revision_of(arn: str, role: str, definition: str) -> str:
+    """Returns the revision of a state machine: a UUID as on AWS, another one for each change."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{arn} {role} {definition}"))
 
 
 @creates("AWS::StepFunctions::StateMachineVersion")
@@ -102,6 +109,12 @@ def create_version(deployment: Deployment, resource: Resource, properties: Prope
     resource.attributes = {"Arn": resource.physical_id}
 
 
+@deletes("AWS::StepFunctions::StateMachineVersion")
+def delete_version(deployment: Deployment, resource: Resource) -> None:
+    """Deletes a version. Its executions go on."""
+    deployment.state_machines.remove_version(resource.physical_id)
+
+
 @creates("AWS::StepFunctions::StateMachineAlias")
 def create_alias(deployment: Deployment, resource: Resource, properties: Properties) -> None:
     """Creates an alias, which starts executions of one version, or of two by weight.
@@ -114,6 +127,69 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
     if str(name).isdecimal():
         raise properties.error(f"the name {name} is that of a version: use a letter, too")
     properties.ignore("StateMachineArn")
+    resource.physical_id = deployment.client("stepfunctions").create_state_machine_alias(
+        name=name,
+        routingConfiguration=_routing(properties),
+        **_described(properties, "description"),
+    )["stateMachineAliasArn"]
+    resource.attributes = {"Arn": resource.physical_id}
+
+
+@updates("AWS::StepFunctions::StateMachineAlias", except_for=("Name", "StateMachineArn"))
+def update_alias(
+    deployment: Deployment, resource: Resource, properties: Properties, release: Release
+) -> Shift | None:
+    """Moves an alias: as its deployment preference says, or at once by a routing configuration.
+
+    A rollback moves it at once: how long the one of CloudFormation takes is not documented.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-stepfunctions-statemachinealias-deploymentpreference.html
+    """
+    properties.ignore("Name", "StateMachineArn")
+    client, arn = deployment.client("stepfunctions"), resource.physical_id
+    preference = resource.properties.get("DeploymentPreference")
+    routing, former = _routing(properties), _present(client, arn)
+    (latest, *_) = routing
+    if preference is None or release.is_rollback or latest == former:
+        client.update_state_machine_alias(
+            stateMachineAliasArn=arn,
+            routingConfiguration=routing,
+            **_described(properties, "description"),
+        )
+        return None
+    increments = Increments()
+    if (kind := preference["Type"]) != "ALL_AT_ONCE":
+        share, minutes = int(preference["Percentage"]), int(preference["Interval"])
+        increments = Increments(share, minutes, is_canary=kind == "CANARY")
+
+    def move(share: float) -> None:
+        new = round(100 * share)
+        weights = ((former, 100 - new), (latest, new))
+        client.update_state_machine_alias(
+            stateMachineAliasArn=arn,
+            routingConfiguration=[{**each, "weight": weight} for each, weight in weights if weight],
+        )
+
+    names = preference.get("Alarms", [])
+    return shift(increments, move, partial(alarms_firing, deployment.client("cloudwatch"), names))
+
+
+def _present(client: Any, arn: str) -> dict[str, Any]:
+    """Returns the version of an alias."""
+    described = client.describe_state_machine_alias(stateMachineAliasArn=arn)
+    route: dict[str, Any] = described["routingConfiguration"][0]
+    return route
+
+
+@deletes("AWS::StepFunctions::StateMachineAlias")
+def delete_alias(deployment: Deployment, resource: Resource) -> None:
+    """Deletes an alias."""
+    deployment.client("stepfunctions").delete_state_machine_alias(
+        stateMachineAliasArn=resource.physical_id
+    )
+
+
+def _routing(properties: Properties) -> list[dict[str, Any]]:
+    """Returns the versions of an alias, each with its weight once nothing shifts."""
     preference = properties.section("DeploymentPreference")
     routes = properties.sections("RoutingConfiguration")
     if bool(preference.values) == bool(routes):
@@ -130,10 +206,7 @@ def create_alias(deployment: Deployment, resource: Resource, properties: Propert
         routing = [{"stateMachineVersionArn": _preferred(preference), "weight": 100}]
     if sum(each["weight"] for each in routing) != 100:
         raise properties.error("the weights of a RoutingConfiguration add up to 100")
-    resource.physical_id = deployment.client("stepfunctions").create_state_machine_alias(
-        name=name, routingConfiguration=routing, **_described(properties, "description")
-    )["stateMachineAliasArn"]
-    resource.attributes = {"Arn": resource.physical_id}
+    return routing
 
 
 def _preferred(preference: Properties) -> str:

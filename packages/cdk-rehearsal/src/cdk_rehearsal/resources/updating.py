@@ -8,6 +8,7 @@ from botocore import xform_name
 from cdk_rehearsal.deployment import Deployment
 from cdk_rehearsal.kinds import WITHOUT_PART
 from cdk_rehearsal.properties import Properties
+from cdk_rehearsal.resources.codedeploy import CONFIG, GROUP
 from cdk_rehearsal.resources.cognito import CLIENT_SETTINGS
 from cdk_rehearsal.resources.registry import (
     Release,
@@ -17,7 +18,7 @@ from cdk_rehearsal.resources.registry import (
     updates_anew,
 )
 from cdk_rehearsal.resources.sqs import QUEUE_ATTRIBUTES, attributes_of, redrive_policy
-from cdk_rehearsal.resources.stepfunctions import definition_of
+from cdk_rehearsal.resources.stepfunctions import definition_of, revision_of
 
 # Their creators put what is described in place of what was there.
 updates_anew("AWS::CloudWatch::Alarm", except_for=("AlarmName",))
@@ -27,6 +28,9 @@ updates_anew("AWS::SNS::TopicPolicy", "PolicyDocument")
 updates_anew("AWS::SQS::QueuePolicy", "PolicyDocument")
 # A version cannot be changed: an update publishes another one.
 updates_anew("AWS::Lambda::LayerVersion")
+updates_anew("AWS::StepFunctions::StateMachineVersion")
+updates_anew(CONFIG, except_for=("DeploymentConfigName",))
+updates_anew(GROUP, except_for=("ApplicationName", "DeploymentGroupName"))
 
 
 @updates("AWS::SQS::Queue", *QUEUE_ATTRIBUTES, "RedrivePolicy")
@@ -57,9 +61,10 @@ def update_state_machine(
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
     """
-    deployment.state_machines.update(
-        resource.physical_id, definition_of(properties), release.name, release.mixing
-    )
+    arn, definition = resource.physical_id, definition_of(properties)
+    deployment.state_machines.update(arn, definition, release.name, release.mixing)
+    revision = revision_of(arn, properties.require("RoleArn"), definition)
+    resource.attributes["StateMachineRevisionId"] = revision
 
 
 @updates("AWS::EventsV2::Subscriber", "FilterConfiguration", "RetryPolicy", "State")
@@ -133,6 +138,7 @@ def _delete_nothing(deployment: Deployment, resource: Resource) -> None:
 for _type in (
     *WITHOUT_PART,
     *("AWS::Lambda::LayerVersion", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"),
+    *(CONFIG, GROUP),
 ):
     deletes(_type)(_delete_nothing)
 

@@ -6,7 +6,7 @@ since it asked before. Actions of alarms are not rehearsed.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,9 @@ from cdk_rehearsal.sandbox.patching import Patches
 from cdk_rehearsal.services.alarm_rules import InvalidRule, holds
 from cdk_rehearsal.services.metric_math import InvalidExpression, Values, evaluated
 from cdk_rehearsal.services.metrics import Metrics, Series, UnknownStatistic, is_metered, statistic
+
+NOT_REHEARSED = "Not rehearsed"
+"""How the reason for the state of an alarm begins that the rehearsal cannot evaluate."""
 
 _MINUTE_S = 60.0
 # CloudWatch looks at more periods than an alarm evaluates, in its examples at two more:
@@ -52,7 +55,7 @@ class Alarms:
         for_metric = CloudWatchResponse.describe_alarms_for_metric
 
         def describe_alarms(response: CloudWatchResponse) -> ActionResult:
-            alarms.evaluate(response.cloudwatch_backend)
+            alarms.evaluate(response.cloudwatch_backend, response._get_param("AlarmNames", []))
             return ActionResult(_described(response))
 
         def describe_alarms_for_metric(response: CloudWatchResponse) -> ActionResult:
@@ -85,12 +88,17 @@ class Alarms:
 
     # -- alarms ---------------------------------------------------------------------------
 
-    def evaluate(self, backend: CloudWatchBackend) -> None:
-        """Brings all alarms to the state that they have at the last full minute."""
+    def evaluate(self, backend: CloudWatchBackend, names: Collection[str] = ()) -> None:
+        """Brings alarms to the state that they have at the last full minute.
+
+        All of them, or the named ones if none of these depends on others.
+        """
         self._metrics.refresh()
         now = self._core.scheduler.now() // _MINUTE_S * _MINUTE_S
         composite = []
-        for alarm in backend.alarms.values():
+        named = [each for each in backend.alarms.values() if each.name in names]
+        is_simple = named and all(each.rule is None for each in named)
+        for alarm in named if is_simple else backend.alarms.values():
             if alarm.rule is None:
                 self._evaluate(alarm, now)
             else:
@@ -123,7 +131,7 @@ class Alarms:
             state = "ALARM" if holds(str(alarm.rule), state_of) else "OK"
             self._set(alarm, state, f"The rule {alarm.rule} leads to {state}.", now)
         except InvalidRule as error:
-            self._set(alarm, "INSUFFICIENT_DATA", f"Not rehearsed: {error}", now)
+            self._set(alarm, "INSUFFICIENT_DATA", f"{NOT_REHEARSED}: {error}", now)
 
     def _evaluate(self, alarm: Alarm, now: float) -> None:
         before = self._evaluated.get(alarm.alarm_arn)
@@ -140,7 +148,7 @@ class Alarms:
                 if state is not None:
                     self._set(alarm, state, _reason(alarm, state, values), minute)
         except (InvalidExpression, UnknownStatistic, _NotRehearsed) as error:
-            self._set(alarm, "INSUFFICIENT_DATA", f"Not rehearsed: {error}", now)
+            self._set(alarm, "INSUFFICIENT_DATA", f"{NOT_REHEARSED}: {error}", now)
 
     def _minutes(self, alarm: Alarm, before: float | None, now: float) -> list[float]:
         """Returns the minutes since the last evaluation after which the state may be another.

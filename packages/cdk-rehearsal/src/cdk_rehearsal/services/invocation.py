@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.awslambda.exceptions import LambdaClientError
-from moto.awslambda.models import LambdaBackend
+from moto.awslambda.models import LambdaBackend, lambda_backends
 
 from cdk_rehearsal.authorization.decisions import Denied
 from cdk_rehearsal.core import Core
@@ -55,6 +55,8 @@ class LambdaService:
         self._finder = finder
         self._destinations = destinations
         self.functions: dict[str, Function] = {}
+        self._newest: dict[str, int] = {}
+        """The number of the newest version of each function, by its ARN."""
         self._reserved = 0
         self._unreserved = 0
 
@@ -93,6 +95,7 @@ class LambdaService:
             function,
             arn=f"{function.arn}:{qualifier}",
             versions=versions,
+            blend=None,
             unqualified=function,
             policy={"Statement": []},
             asynchronous=AsyncConfig(),
@@ -107,6 +110,22 @@ class LambdaService:
             del self.functions[key]
         self._core.access.function_policies.pop(function.arn, None)
         self._reserved -= function.reserved_concurrency or 0
+
+    def remove_version(self, arn: str) -> None:
+        """Forgets a version. moto forgets it, too, but never gives its number again."""
+        function, _, version = arn.rpartition(":")
+        self._forget_qualified(arn)
+        backend = lambda_backends[self._core.account][self._core.region]
+        backend.delete_function(function, version)
+
+    def remove_alias(self, arn: str) -> None:
+        """Forgets an alias."""
+        self._forget_qualified(arn)
+
+    def _forget_qualified(self, arn: str) -> None:
+        for key in [k for k, each in self.functions.items() if each.arn == arn]:
+            del self.functions[key]
+        self._core.access.function_policies.pop(arn, None)
 
     def update(self, function: Function, new: Function, mixing: Mixing) -> None:
         """Lets a function become what `new` describes. Both versions answer for a while.
@@ -203,8 +222,14 @@ class LambdaService:
 
         def published(backend: LambdaBackend, name: str, description: str = "") -> Any:
             """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html."""
-            version: Any = publish(backend, name, description)
             arn = backend.get_function(name).function_arn
+            # moto counts the versions that there are, and would give a number twice.
+            published = backend._lambdas._functions[arn.rpartition(":")[2]]["versions"]
+            deleted: list[Any] = [None] * (self._newest.get(arn, 0) - len(published))
+            published[:0] = deleted
+            version: Any = publish(backend, name, description)
+            del published[: len(deleted)]
+            self._newest[arn] = int(version.version)
             if f"{arn}:{version.version}" not in self.functions:
                 self.add_version(self.functions[arn], str(version.version))
             return version
@@ -215,7 +240,11 @@ class LambdaService:
             more = (alias.routing_config or {}).get("AdditionalVersionWeights", {})
             weights = {version: float(weight) for version, weight in more.items()}
             rest = {alias.function_version: 1.0 - sum(weights.values())}
-            self.functions[alias.arn].versions = {**rest, **weights}
+            moving = self.functions[alias.arn]
+            moving.versions = {**rest, **weights}
+            version = self.functions[f"{alias.arn.rpartition(':')[0]}:{alias.function_version}"]
+            for attribute in CONFIGURATION:
+                setattr(moving, attribute, getattr(version, attribute))
             return alias
 
         patches.set(LambdaBackend, "publish_version", published)

@@ -82,6 +82,8 @@ METERED: Mapping[str, frozenset[str]] = {
     ),
     "AWS/States": frozenset(
         {
+            # State transitions have no rate in a rehearsal, so this one never has data.
+            "ExecutionThrottled",
             "ExecutionsAborted",
             "ExecutionsFailed",
             "ExecutionsRedriven",
@@ -241,7 +243,9 @@ class Metrics:
             if (read := _READERS.get(record.kind)) is not None:
                 read(self, record)
         self._seen = len(records)
-        for function in {each.arn: each for each in self._lambdas.functions.values()}.values():
+        # Versions and aliases write to the log of their function.
+        functions = [each for each in self._lambdas.functions.values() if not each.unqualified]
+        for function in {each.arn: each for each in functions}.values():
             position = self._positions.get(function.arn, 0)
             lines, self._positions[function.arn] = function.log.lines(position)
             for _, line in lines:

@@ -78,6 +78,8 @@ class Executions:
         self._blends: dict[str, Blend[Definition]] = {}
         self._latest: dict[str, Definition] = {}
         """The definitions of updated state machines."""
+        self._releases: dict[str, str] = {}
+        """The names of the releases of versions, by their ARNs."""
         self.release = ""
         """The name of the release of all others."""
 
@@ -91,6 +93,11 @@ class Executions:
         until = self._core.scheduler.now() + mixing.seconds
         self._blends[arn] = Blend(parts, until)
         self._latest[arn] = latest
+
+    def published(self, version: str, machine: str) -> None:
+        """Notes from which release a version comes, unless from that of all others."""
+        if latest := self._latest.get(machine):
+            self._releases[version] = latest.release
 
     def start(
         self, backend: Any, arn: str, name: str | None, text: str | None, trace: str | None
@@ -201,7 +208,8 @@ class Executions:
             activity_store={},
         )
         execution.version_arn, execution.alias_arn = started.version_arn, started.alias_arn
-        release = definition.release if definition is not None else self.release
+        published = self._releases.get(started.version_arn or "", self.release)
+        release = definition.release if definition is not None else published
         execution.release = release or None
         # The environment is there from the start: call-backs and stops look for it.
         worker = execution.exec_worker = execution._get_start_execution_worker()

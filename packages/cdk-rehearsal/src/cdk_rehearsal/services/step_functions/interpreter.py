@@ -57,7 +57,10 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.models import (
+    StepFunctionsParserBackend,
+    stepfunctions_parser_backends,
+)
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from cdk_rehearsal.authorization.decisions import Denied
@@ -134,6 +137,12 @@ class StateMachines:
         former = client.describe_state_machine(stateMachineArn=arn)["definition"]
         client.update_state_machine(stateMachineArn=arn, definition=definition)
         self._executions.update(arn, former, Definition(definition, release), mixing)
+
+    def remove_version(self, arn: str) -> None:
+        """Deletes a version. moto 5.2 lacks DeleteStateMachineVersion."""
+        machine, _, version = arn.rpartition(":")
+        backend = stepfunctions_parser_backends[self._core.account][self._core.region]
+        del backend.describe_state_machine(machine).versions[int(version)]
 
     def install(self, patches: Patches) -> None:
         """Runs moto's state machines on the scheduler."""
@@ -373,7 +382,10 @@ class StateMachines:
             definition = args[0] if args else kwargs.get("definition")
             if definition is not None:
                 check_definition(definition, backend.describe_state_machine(arn).type)
-            return update(backend, arn, *args, **kwargs)
+            machine = update(backend, arn, *args, **kwargs)
+            if kwargs.get("publish") and machine.latest_version is not None:
+                executions.published(machine.latest_version.arn, machine.arn)
+            return machine
 
         def start_execution(
             backend: Any,
