@@ -170,6 +170,7 @@ def test_an_order_that_is_cancelled_because_its_parcel_stayed_may_end_so_after_a
 def test_synthetic_orders_are_compared_by_their_ends_and_not_by_their_number() -> None:
     rejected, open_ = (EndState({}, {}, frozenset(each)) for each in (["rejected"], ["placed"]))
     assert rejected.differences(rejected) == []
+    assert rejected.differences(rejected, "rejected") == []
     assert open_.differences(rejected) == [
         "synthetic orders end as ['placed'], but as ['rejected'] without the fault"
     ]
