@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from stacks.constructs.packaging import PackagingError
+from stacks.environment import BusKind, Shift
 from stacks.synthesis import SynthesisError, host_assembly
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -99,7 +100,10 @@ def command(
     ],
     stage: Annotated[str, typer.Option(help="The stage.")] = "dev",
     bus: Annotated[
-        str | None, typer.Option(help="A kind of event bus in place of the stage's.")
+        BusKind | None, typer.Option(help="A kind of event bus in place of the stage's.")
+    ] = None,
+    shift: Annotated[
+        Shift | None, typer.Option(help="How traffic shifts, in place of the stage's own way.")
     ] = None,
 ) -> None:
     """Writes the assembly of a stage for an emulator on this machine, and lists what is left out.
@@ -107,7 +111,7 @@ def command(
     Ends with 2 if that is not possible.
     """
     try:
-        left_out = reduce(host_assembly(stage, bus=bus), outdir, unknown)
+        left_out = reduce(host_assembly(stage, bus=bus, shift=shift), outdir, unknown)
     except (NotReducible, PackagingError, SynthesisError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

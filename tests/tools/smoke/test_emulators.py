@@ -20,8 +20,10 @@ Answers = Callable[..., tuple[Any, Stubber]]
 def answers() -> Answers:
     """Returns the client of a service, and what answers in place of the service."""
 
+    connect: Any = boto3.client
+
     def stubbed(service: str) -> tuple[Any, Stubber]:
-        client = boto3.client(
+        client = connect(
             service, region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b"
         )
         stub = Stubber(client)
