@@ -11,6 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tools.smoke.stage import Stage
 
 _LOG_GROUP, _QUEUE = "AWS::Logs::LogGroup", "AWS::SQS::Queue"
+_FEEDS = "its rule, subscriber, topic or bucket"
+"""What sends messages to the queue of a hop."""
 
 
 @dataclass(frozen=True)
@@ -88,26 +90,37 @@ class Diagnosis:
             for message in self._lines(group):
                 yield from _span(hop, message, self.run_id)
 
-    def _lines(self, group: str) -> Iterator[str]:
-        """Yields the lines of a log group that are about the run.
-
-        https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
-        """
+    def _lines(self, group: str) -> Sequence[str]:
+        """Returns the lines of a log group that are about the run."""
+        # It stands within other text, so a whole word does not match.
+        pattern = f"%{self.run_id}%"
         try:
-            pages = (
-                self.stage.client("logs")
-                .get_paginator("filter_log_events")
-                .paginate(
-                    logGroupName=group,
-                    startTime=int(self.since * 1000),
-                    # It stands within other text, so a whole word does not match.
-                    filterPattern=f"%{self.run_id}%",
-                )
-            )
-            for page in pages:
-                yield from (event["message"] for event in page["events"])
+            found = self._matching(group, pattern)
+            if not found and self.stage.endpoint:
+                found = [line for line in self._matching(group) if self.run_id in line]
+                # They may have been written since the first search.
+                if found and not self._matching(group, pattern):
+                    self.problems["patterns"] = (
+                        "the emulator finds no lines by a regular expression: all lines were read"
+                    )
+            return found
         except (BotoCoreError, ClientError) as error:
             self.problems["logs"] = f"logs cannot be read: {error}"
+            return ()
+
+    def _matching(self, group: str, pattern: str = "") -> Sequence[str]:
+        """Returns the lines of a log group since the run began, or those that match a pattern.
+
+        Raises the errors of the client.
+        https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/regex-expressions.html
+        """
+        pages = (
+            self.stage.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=group, startTime=int(self.since * 1000), filterPattern=pattern)
+        )
+        return [event["message"] for page in pages for event in page["events"]]
 
     def _queues(self, hop: Hop) -> Iterator[str]:
         """Says how many messages are in the queue of a hop, and in its dead-letter queues."""
@@ -121,7 +134,7 @@ class Diagnosis:
             if url and (number := self._messages(url)):
                 yield f"{number} messages {where}"
             elif url and suffix == "Queue":
-                yield "its queue is empty: look at its rule, subscriber or topic and the policies"
+                yield f"its queue is empty: look at {_FEEDS} and the policies"
 
     def _messages(self, url: str) -> int:
         try:

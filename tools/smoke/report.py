@@ -46,6 +46,8 @@ class SmokeReport:
     hops: list[HopLatency] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What could not be measured or cleaned up."""
+    not_tried: dict[str, list[str]] = field(default_factory=dict)
+    """The hops that the order does not pass in such a stage, by the reason."""
     calls: list[str] = field(default_factory=list)
     """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
     parity: list[StepResult] = field(default_factory=list)
@@ -104,8 +106,11 @@ def show(console: Console, report: SmokeReport) -> None:
         console.print()
     for problem in report.problems:
         console.print(Text(f"note: {problem}", "yellow"), soft_wrap=True)
+    for reason, untried in report.not_tried.items():
+        console.print(f"not tried, because {reason}: {', '.join(untried)}", soft_wrap=True)
     if report.passes:
-        console.print(Text(f"{report.stage} works: trace {report.trace_id}", "green"))
+        limit = ", as far as it was tried" if report.not_tried else ""
+        console.print(Text(f"{report.stage} works{limit}: trace {report.trace_id}", "green"))
 
 
 def show_step(console: Console, step: StepResult) -> None:

@@ -21,8 +21,9 @@ T = TypeVar("T")
 GUIDE = "docs/how-to/check-a-deployed-stage.md"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _ID_LENGTH = 16
-_CLOCKS_S = 60.0
-"""How much the clocks of this machine and of the stage may differ."""
+_CLOCKS_S = 300.0
+"""How much the clocks of this machine and of the stage may differ: AWS refuses older requests.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html"""
 _REFUSED = ("AccessDenied", "NotAuthorized", "UnauthorizedOperation")
 
 
@@ -95,6 +96,11 @@ class Run:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         return found
+
+    def leave_out(self, reason: str, *untried: Hop) -> None:
+        """Reports which hops the order does not pass, and why."""
+        named = dict.fromkeys(str(hop) for hop in untried if hop not in self._passed)
+        self.report.not_tried[reason] = [*named]
 
     def finish(self) -> SmokeReport:
         """Measures the hops that were passed. Returns the report."""

@@ -23,7 +23,9 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQue
 TIMEOUT_S = 35.0
 """Longer than API Gateway waits for a function.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
-_AWS = ".amazonaws.com"
+_VIRTUAL_HOST = ".execute-api."
+"""What the domain of an API has after the API's id.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-publish.html"""
 
 
 class NotDeployed(Exception):
@@ -59,10 +61,10 @@ class Stage:
     ) -> None:
         """`client` returns the boto3 client of a service. `endpoint` is that of an emulator."""
         self.name = name
+        self.endpoint = endpoint
         self.calls: set[str] = set()
         """The operations of AWS that were called, such as `sqs.GetQueueAttributes`."""
         self.client = cache(partial(self._noting, client))
-        self._endpoint = endpoint
         self._web = urllib3.PoolManager(retries=False, timeout=TIMEOUT_S)
 
     def _noting(self, make: Callable[[str], Any], service: str) -> Any:
@@ -138,12 +140,13 @@ class Stage:
     def api(self) -> tuple[str, dict[str, str]]:
         """The URL of the API, and the headers that lead there.
 
-        An emulator has no domain of AWS: it finds the API by the header Host.
+        No name server knows the domain of an emulator's API: its endpoint finds the API by the
+        header Host.
         """
         url = self.output("ApiUrl").rstrip("/")
         host = urlsplit(url).netloc
-        if self._endpoint and host.endswith(_AWS):
-            return self._endpoint.rstrip("/") + urlsplit(url).path, {"host": host}
+        if self.endpoint and _VIRTUAL_HOST in host:
+            return self.endpoint.rstrip("/") + urlsplit(url).path, {"host": host}
         return url, {}
 
     def ask(

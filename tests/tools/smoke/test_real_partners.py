@@ -17,5 +17,10 @@ def test_where_partners_are_real_the_order_ends_before_its_payment(
     assert smoked.code == 0, smoked.output
     assert smoked.steps["the order ends before its payment"]
     assert "a shipment is requested" not in smoked.steps
+    assert smoked.report["problems"] == []
+    ((reason, untried),) = smoked.report["not_tried"].items()
+    assert f"not tried, because {reason}: {', '.join(untried)}" in smoked.output
+    assert {"Orders/ConfirmOrder", "Payments/CapturePayment", "Returns/DecideReturn"} <= {*untried}
+    assert {*untried}.isdisjoint(hop["hop"] for hop in smoked.report["hops"])
     rejected = [e for e in smoked.events if e["detail-type"] == "OrderRejected.v1"]
     assert {e["detail"]["data"]["reason"] for e in rejected} == {SYNTHETIC_ORDER}
