@@ -81,8 +81,9 @@ def rehearse(
         console.print(f"Rehearsing {planned}")
         with open_shop(former.assembly, warm_up=(), paused=()) as shop:
             at_once = jobs or max(1, (os.cpu_count() or 1) - 1)
-            options = {"orders": orders, "back": rollback, "shift": shift}
-            run = partial(run_schedule, shop, *assemblies, **options)
+            run = partial(
+                run_schedule, shop, *assemblies, orders=orders, back=rollback, shift=shift
+            )
             failed += run_all(console, run, chosen, at_once=at_once)
     if failed:
         raise typer.Exit(INCOMPATIBLE)
