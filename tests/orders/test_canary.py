@@ -65,6 +65,14 @@ def test_canary_orders_count_nowhere_among_those_of_customers(live: Live) -> Non
     assert [check for check in audit(evidence) if not check.holds] == []
 
 
+def test_events_of_a_release_that_marks_none_as_synthetic_count_nowhere(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.demo.evidence.is_synthetic", lambda envelope: False)
+    evidence = gather(live.shop, Evidence())
+    assert (evidence.orders, evidence.committed, evidence.published) == ({}, {}, [])
+
+
 def test_the_alarm_fires_if_the_schedule_is_disabled_or_deleted(live: Live) -> None:
     resume = schedules.disable(live.shop, SCHEDULE)
     live.shop.run_for(2 * HOUR_S)

@@ -315,7 +315,10 @@ def gather(shop: Rehearsal, evidence: Evidence) -> Evidence:
 
 
 def _leave_out(evidence: Evidence, synthetic: Collection[str]) -> None:
-    """Removes synthetic orders, and the items that only they can have."""
+    """Removes synthetic orders with their events, and the items that only they can have.
+
+    A release that does not know the mark publishes events without it, during an upgrade.
+    """
     by_order: tuple[dict[str, Any], ...] = (
         *(evidence.orders, evidence.reservations, evidence.payments, evidence.provider),
         *(evidence.shipments, evidence.parcels),
@@ -324,6 +327,12 @@ def _leave_out(evidence: Evidence, synthetic: Collection[str]) -> None:
     for order_id in synthetic:
         for found in by_order:
             found.pop(order_id, None)
+    evidence.published = [each for each in evidence.published if each.subject not in synthetic]
+    evidence.committed = {
+        event_id: each
+        for event_id, each in evidence.committed.items()
+        if each.subject not in synthetic
+    }
     for found in by_item:
         for sku in [each for each in found if each.startswith(SYNTHETIC_ITEMS)]:
             del found[sku]
