@@ -325,6 +325,9 @@ def named() -> Templates:
                     EventSourceArn=arn("Inbox"),
                     FunctionName=ref("Sort"),
                 ),
+                "Live": resource(
+                    "AWS::Lambda::Alias", "Depot/Live", FunctionName=ref("Sort"), Name="live"
+                ),
                 "Files": resource("AWS::S3::Bucket", "Depot/Files"),
                 "FilesPolicy": resource(
                     "AWS::S3::BucketPolicy", "Depot/Files/Policy", Bucket=ref("Files")
@@ -337,7 +340,7 @@ def named() -> Templates:
     }
 
 
-NAMED = ["Inbox", "Log", "Route", "Rule", "Mapping", "FilesPolicy"]
+NAMED = ["Inbox", "Log", "Route", "Rule", "Mapping", "Live", "FilesPolicy"]
 
 
 def with_other_id(name: str) -> Change:
@@ -394,12 +397,30 @@ def test_what_is_set_on_another_resource_is_set_anew() -> None:
     assert refused(rename, settings()) == []
 
 
-@pytest.mark.parametrize("name", ["Log", "Route", "Rule", "Mapping", "FilesPolicy"])
+@pytest.mark.parametrize("name", ["Log", "Route", "Rule", "Mapping", "Live", "FilesPolicy"])
 def test_a_new_logical_id_conflicts_with_the_name_of_the_old(name: str) -> None:
     [refusal] = refused(with_other_id(name), named())
     assert refusal.what.startswith("gets another logical id, and is created with the ")
     assert refusal.what.endswith("while the old one still has it")
     assert "another name" in refusal.how
+
+
+def test_the_name_of_an_alias_is_unique_for_its_function_or_state_machine() -> None:
+    def add(after: Templates) -> None:
+        alias = "AWS::StepFunctions::StateMachineAlias"
+        after["Attic"]["Resources"] = {
+            "Other": resource("AWS::Lambda::Function", "Attic/Other"),
+            "Live": resource(
+                "AWS::Lambda::Alias", "Attic/Live", FunctionName=ref("Other"), Name="live"
+            ),
+            "Flow": resource(alias, "Attic/Flow", Name="live"),
+        }
+
+    before = named()
+    before["Depot"]["Resources"]["Flow"] = resource(
+        "AWS::StepFunctions::StateMachineAlias", "Depot/Flow", Name="live"
+    )
+    assert refused(add, before) == []
 
 
 @pytest.mark.parametrize("name", ["Sort", "Api", "Files", "Bus", "Other", "Newest"])

@@ -59,6 +59,10 @@ _UNIQUE: Mapping[str, tuple[str, ...]] = {
     "AWS::ApiGatewayV2::Route": ("ApiId", "RouteKey"),
     # https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "FunctionName"),
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateAlias.html
+    "AWS::Lambda::Alias": ("FunctionName", "Name"),
+    # Its state machine, which a template states only by a version.
+    "AWS::StepFunctions::StateMachineAlias": (),
 }
 """Properties that are unique in combination, for types whose resource schema does not say so."""
 
@@ -240,8 +244,8 @@ def _identifying(type_: str) -> Sequence[str]:
 
     These are the type's primary identifier in CloudFormation's schema, or its name property.
     """
-    known = _UNIQUE.get(type_) or _OVERWRITTEN.get(type_)
-    if known:
+    known = _UNIQUE.get(type_, _OVERWRITTEN.get(type_))
+    if known is not None:
         return known
     names, unset, fixed = (
         [each.removeprefix("/properties/") for each in schema(type_).get(keyword, [])]
