@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,5 +126,10 @@ def test_the_queries_of_an_order_find_the_log_groups_of_all_functions(
     for function in shop.all_of("AWS::Lambda::Function"):
         ref = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
         group = groups[function.stack, ref]
-        name = texts(group.properties.get("LogGroupName", group.stack_name))
+        name = texts(group.properties.get("LogGroupName", f"orderflow-{stage}"))
         assert name.startswith(f"orderflow-{stage}"), group.path
+
+
+def test_the_names_of_stacks_begin_as_the_log_groups_of_the_queries(assembly: Path) -> None:
+    for name in Assembly(assembly).stack_names.values():
+        assert name.startswith("orderflow-dev-")
