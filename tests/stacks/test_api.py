@@ -4,7 +4,7 @@ import json
 
 from cdk_rehearsal import Assembly, Resource, texts
 from lambdas.eventing.callback import Callback
-from lambdas.eventing.http import Audience, Endpoint
+from lambdas.eventing.http import SYNTHETIC, Audience, Endpoint
 from lambdas.shared.staff import CUSTOMER_CLAIM
 from stacks.environment import environment_named
 from tests.support.handlers import handler_of
@@ -262,3 +262,13 @@ def test_the_api_may_invoke_the_function_of_each_route_for_this_route(shop: Asse
     for route in shop.of_type("AWS::ApiGatewayV2::Route"):
         _, path = route.properties["RouteKey"].split()
         assert (function_of(shop, route).path, path) in admitted, route
+
+
+def test_the_group_that_marks_orders_as_synthetic_is_in_the_pool_of_customers(
+    shop: Assembly,
+) -> None:
+    [group] = shop.of_type("AWS::Cognito::UserPoolGroup")
+    clients = shop.of_type("AWS::Cognito::UserPoolClient")
+    [customers] = [each for each in clients if each.path.endswith("/Shop")]
+    assert group.properties["GroupName"] == SYNTHETIC
+    assert group.properties["UserPoolId"] == customers.properties["UserPoolId"]
