@@ -267,9 +267,9 @@ def erase_customers(shop: Shop) -> None:
 
 def place_canary_orders(shop: Shop) -> None:
     """The schedule fires at once, and after half an hour: that run measures the first order."""
-    schedules.enable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
+    schedules.enable(shop.rehearsal, schedules.CANARY)
     shop.pass_time(minutes=31)
-    schedules.disable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
+    schedules.disable(shop.rehearsal, schedules.CANARY)
 
 
 def put(shop: Shop, table: str, item: Mapping[str, Any]) -> None:

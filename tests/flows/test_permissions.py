@@ -40,12 +40,12 @@ def everything_fails(shop: Shop) -> None:
         shop.resume(path)
     shop.settle()
 
-    schedules.enable(rehearsal, "Orders/PlaceCanary/Schedule")
+    schedules.enable(rehearsal, schedules.CANARY)
     shop.pass_time(hours=2)
     for path in ("Orders/PlaceCanary", "Orders/SweepOrders", "Payments/SweepPayments"):
         rehearsal.faults.plan(FAULTS["gone"], target=f"{path}/Queue")
     shop.pass_time(hours=1)
-    schedules.disable(rehearsal, "Orders/PlaceCanary/Schedule")
+    schedules.disable(rehearsal, schedules.CANARY)
     the_bus_delivers_nothing(shop)
 
 

@@ -196,7 +196,7 @@ def checkouts_are_slow(shop: Shop) -> None:
 
 
 def canaries_are_slow(shop: Shop) -> None:
-    schedules.enable(shop.rehearsal, "Orders/PlaceCanary/Schedule")
+    schedules.enable(shop.rehearsal, schedules.CANARY)
     broken(CHECKOUT, "throttled")(shop)
     shop.pass_time(minutes=30)
 

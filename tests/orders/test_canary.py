@@ -16,7 +16,6 @@ from tools.demo.hops import HopCounts
 from tools.demo.timeline import Timelines
 from tools.faults.state import ShopState
 
-SCHEDULE = "Orders/PlaceCanary/Schedule"
 HOUR_S = 3600.0
 
 
@@ -74,7 +73,7 @@ def test_events_of_a_release_that_marks_none_as_synthetic_count_nowhere(
 
 
 def test_the_alarm_fires_if_the_schedule_is_disabled_or_deleted(live: Live) -> None:
-    resume = schedules.disable(live.shop, SCHEDULE)
+    resume = schedules.disable(live.shop, schedules.CANARY)
     live.shop.run_for(2 * HOUR_S)
     assert live.alarm() == "ALARM"
 
@@ -82,7 +81,7 @@ def test_the_alarm_fires_if_the_schedule_is_disabled_or_deleted(live: Live) -> N
     live.shop.run_for(60)
     assert live.alarm() == "OK"
 
-    schedule = live.shop.resource(SCHEDULE)
+    schedule = live.shop.resource(schedules.CANARY)
     live.shop.client("scheduler").delete_schedule(
         Name=schedule.physical_id, GroupName=schedule.properties["GroupName"]
     )

@@ -19,7 +19,7 @@ def shop(templates: Mapping[str, Assembly]) -> Iterator[Shop]:
     It has no canary, whose orders end before a partner is asked, and of which a month has 1,440.
     """
     with Rehearsal(templates["prod"].directory, seed=1) as rehearsal:
-        schedules.disable(rehearsal, "Orders/PlaceCanary/Schedule")
+        schedules.disable(rehearsal, schedules.CANARY)
         shop = Shop(rehearsal)
         shop.receive({"MUG": 50})
         yield shop

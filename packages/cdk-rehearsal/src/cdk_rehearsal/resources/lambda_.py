@@ -422,7 +422,7 @@ def update_alias(
 @deletes("AWS::Lambda::Alias")
 def delete_alias(deployment: Deployment, resource: Resource) -> None:
     """Deletes an alias."""
-    deployment.lambdas.remove_alias(resource.physical_id)
+    deployment.lambdas.remove_qualified(resource.physical_id)
     deployment.client("lambda").delete_alias(
         FunctionName=resource.properties["FunctionName"], Name=resource.properties["Name"]
     )

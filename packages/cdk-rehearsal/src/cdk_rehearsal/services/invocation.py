@@ -114,15 +114,12 @@ class LambdaService:
     def remove_version(self, arn: str) -> None:
         """Forgets a version. moto forgets it, too, but never gives its number again."""
         function, _, version = arn.rpartition(":")
-        self._forget_qualified(arn)
+        self.remove_qualified(arn)
         backend = lambda_backends[self._core.account][self._core.region]
         backend.delete_function(function, version)
 
-    def remove_alias(self, arn: str) -> None:
-        """Forgets an alias."""
-        self._forget_qualified(arn)
-
-    def _forget_qualified(self, arn: str) -> None:
+    def remove_qualified(self, arn: str) -> None:
+        """Forgets a version or an alias."""
         for key in [k for k, each in self.functions.items() if each.arn == arn]:
             del self.functions[key]
         self._core.access.function_policies.pop(arn, None)
